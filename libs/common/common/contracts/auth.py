@@ -1,0 +1,51 @@
+"""Events published by auth: the life of an organisation's connection to Xero."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from common.events import EventData
+
+
+class Person(BaseModel):
+    """A provider, as far as others need to know: the name and address of their Xero login."""
+
+    name: str
+    email: str
+
+
+class OrganisationConnected(EventData, type="auth.organisation.connected.v1"):
+    """An organisation can be read (again). `time_zone` is an IANA name; None when Xero's settings scope is not granted."""
+
+    organisation_id: str
+    tenant_id: str
+    name: str
+    time_zone: str | None
+
+
+class OrganisationUpdated(EventData, type="auth.organisation.updated.v1"):
+    """The name or time zone changed in Xero."""
+
+    organisation_id: str
+    name: str
+    time_zone: str | None
+
+
+class OrganisationNeedsReauth(EventData, type="auth.organisation.needs_reauth.v1"):
+    """No login of this organisation works any more; somebody in `people` has to sign in with Xero again."""
+
+    organisation_id: str
+    name: str
+    cause: str
+    since: datetime
+    people: list[Person]
+
+
+class OrganisationDisconnected(EventData, type="auth.organisation.disconnected.v1"):
+    """The organisation was disconnected, by us or inside Xero. Snapshots stay readable and are marked as not updating."""
+
+    organisation_id: str
+    name: str
+    since: datetime

@@ -1,0 +1,22 @@
+"""Events published by notifier: what became of an invitation's mail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.events import EventData
+
+
+class EmailSent(EventData, type="notifier.email.sent.v1"):
+    """The mail server took the invitation of this share. `version` is the invitation's number."""
+
+    share_id: str
+    at: datetime
+
+
+class EmailFailed(EventData, type="notifier.email.failed.v1"):
+    """The invitation of this share was refused for good, or could not be handed over in time. `reason` is a short text for people."""
+
+    share_id: str
+    at: datetime
+    reason: str

@@ -1,0 +1,240 @@
+"""HTTP in and out: problem documents, correlation, deadlines, who is calling, and the client services call each other with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.clock import utc_now
+from common.correlation import correlated, correlation_id
+from common.deadlines import deadline, remaining
+from common.errors import BY_STATUS, BadRequest, Forbidden, NotFound, ServiceError, Unavailable
+from common.identity import CallerIdentity, ClientIdentity, ProviderIdentity, Signer
+from common.ids import new_id
+from common.logging import get_logger
+from common.mongo import Database
+from common.telemetry import REQUESTS
+
+CALL_SECONDS = 8.0
+CORRELATION = "x-correlation-id"
+DEADLINE = "x-deadline-ms"
+PROBLEM = "application/problem+json"
+log = get_logger()
+
+
+def _db(request: Request) -> Database:
+    database: Database = request.app.state.db
+    return database
+
+
+Db = Annotated[Database, Depends(_db)]
+Now = Annotated[datetime, Depends(utc_now)]
+"""One instant per request, for business dates and display."""
+
+
+def caller(*services: str) -> Callable[[Request], CallerIdentity]:
+    """A dependency that admits these services, calling in their own name."""
+
+    def admit(request: Request) -> CallerIdentity:
+        identity = _identity(request)
+        if not isinstance(identity, CallerIdentity) or identity.service not in services:
+            raise Forbidden
+        return identity
+
+    admit.admits = tuple(f"service:{name}" for name in services)  # type: ignore[attr-defined]
+    return admit
+
+
+def _provider(request: Request) -> ProviderIdentity:
+    identity = _identity(request)
+    if not isinstance(identity, ProviderIdentity):
+        raise Forbidden
+    if request.path_params.get("organisation_id", identity.organisation_id) != identity.organisation_id:
+        raise NotFound
+    return identity
+
+
+def _client(request: Request) -> ClientIdentity:
+    identity = _identity(request)
+    if not isinstance(identity, ClientIdentity):
+        raise Forbidden
+    return identity
+
+
+_provider.admits = ("provider",)  # type: ignore[attr-defined]
+_client.admits = ("client",)  # type: ignore[attr-defined]
+
+CurrentProvider = Annotated[ProviderIdentity, Depends(_provider)]
+"""A provider whose token names the organisation in the path; any other organisation is the common 404."""
+
+CurrentClient = Annotated[ClientIdentity, Depends(_client)]
+
+
+def admitted(app: FastAPI) -> dict[tuple[str, str], frozenset[str]]:
+    """(method, path) -> who may call: service:<name>, provider, client; empty for a public route. For the access matrix test."""
+
+    def walk(dependant: Any) -> frozenset[str]:
+        own = frozenset(getattr(dependant.call, "admits", ()))
+        return own.union(*(walk(inner) for inner in dependant.dependencies))
+
+    found = {}
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute):
+            for method in route.methods or ():
+                found[method, str(route.path)] = walk(route.dependant)
+    return found
+
+
+class ServiceClient:
+    """Calls one other service. Every failure to answer in time is Unavailable; every refusal keeps its status and code."""
+
+    def __init__(self, base_url: str, *, signer: Signer, audience: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """`transport` lets a test connect two services inside one process."""
+        self.audience = audience
+        self._signer = signer
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+        self._client = httpx.AsyncClient(base_url=base_url, transport=transport, limits=limits, trust_env=False, follow_redirects=False)
+
+    async def get(self, path: str, *, params: Any = None, token: str | None = None) -> Any:
+        return await self._call("GET", path, params=params, token=token)
+
+    async def post(self, path: str, *, json: Any = None, token: str | None = None) -> Any:
+        return await self._call("POST", path, json=json, token=token)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _call(self, method: str, path: str, *, token: str | None, **content: Any) -> Any:
+        seconds = remaining(CALL_SECONDS)
+        headers = {
+            "authorization": f"Bearer {token or self._signer.service_token(self.audience)}",
+            CORRELATION: correlation_id(),
+            DEADLINE: str(int(seconds * 1000)),
+        }
+        try:
+            answer = await self._client.request(method, path, headers=headers, timeout=httpx.Timeout(seconds, pool=2), **content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"{self.audience} does not answer.", code=f"{self.audience}_unavailable") from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _problem_of(answer, self.audience)
+
+
+def _problem_of(answer: httpx.Response, service: str) -> ServiceError:
+    kind = BY_STATUS.get(answer.status_code)
+    try:
+        document = json.loads(answer.content)
+    except ValueError:
+        document = {}
+    if kind is None or not isinstance(document, dict) or "code" not in document:
+        return Unavailable(f"{service} answered {answer.status_code}.", code=f"{service}_unavailable")
+    wait = answer.headers.get("retry-after", "")
+    extra = {name: value for name, value in document.items() if name not in _MEMBERS}
+    return kind(str(document.get("detail", "")), code=str(document["code"]), retry_after=float(wait) if wait.isdigit() else None, **extra)
+
+
+_MEMBERS = {"type", "title", "status", "detail", "code", "correlation_id"}
+
+
+def problem(error: ServiceError) -> Response:
+    """The error as an RFC 9457 problem document. A 404 holds nothing that differs, its reference stands in the header alone."""
+    body: dict[str, Any] = {"type": "about:blank", "title": error.title, "status": error.status, "code": error.code}
+    if error.detail:
+        body["detail"] = error.detail
+    if error.status != NotFound.status:
+        body["correlation_id"] = correlation_id()
+    headers = {"retry-after": str(max(1, round(error.retry_after)))} if error.retry_after is not None else {}
+    return JSONResponse({**body, **error.extra}, error.status, headers, media_type=PROBLEM)
+
+
+def install(app: FastAPI) -> None:
+    """Gives an app the error rendering and the middleware every service has."""
+
+    async def service_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)
+        return problem(error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        faults = [{"field": ".".join(str(part) for part in fault["loc"][1:]), "problem": fault["msg"]} for fault in error.errors()]
+        malformed = any(fault["type"] == "json_invalid" for fault in error.errors())
+        kind = BadRequest("The body is not JSON.") if malformed else BY_STATUS[422]("Look at the fields named.", fields=faults)
+        return problem(kind)
+
+    async def http_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == NotFound.status:
+            return problem(NotFound())
+        kind = type("HttpError", (ServiceError,), {"status": error.status_code, "title": str(error.detail)})
+        return problem(kind(code=str(error.detail).lower().replace(" ", "_")))
+
+    app.add_exception_handler(ServiceError, service_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_middleware(Edge)
+
+
+class Edge:
+    """Outermost layer: correlation id, deadline, no-store, metrics, and an empty-handed 500 for what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"x-correlation-id", b"x-deadline-ms")}
+        correlation = headers.get(b"x-correlation-id", "")
+        if not (correlation.startswith("cor_") and len(correlation) == 30 and correlation[4:].isalnum()):
+            correlation = new_id("cor")
+        limit = headers.get(b"x-deadline-ms", "")
+        seconds = min(int(limit) / 1000, CALL_SECONDS) if limit.isdigit() else self._limit(scope)
+        with correlated(correlation), deadline(seconds):
+            await self._answer(scope, receive, send, correlation)
+
+    @staticmethod
+    def _limit(scope: Scope) -> float:
+        return float(getattr(scope["app"].state, "request_seconds", CALL_SECONDS)) if "app" in scope else CALL_SECONDS
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, correlation: str) -> None:
+        began, status = time.monotonic(), 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                names = {name for name, _ in message["headers"]}
+                added = [(CORRELATION.encode(), correlation.encode())]
+                if b"cache-control" not in names:
+                    added.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # the last net: log it with its trace, tell the caller nothing but the reference
+            log.error("request.failed", method=scope["method"], exc_info=error)
+            if status:
+                raise
+            await problem(ServiceError())(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            REQUESTS.labels(scope["method"], route, str(status or 500)).observe(time.monotonic() - began)
+
+
+def _identity(request: Request) -> CallerIdentity | ProviderIdentity | ClientIdentity:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    identity: CallerIdentity | ProviderIdentity | ClientIdentity = request.app.state.verifier.read(token if scheme == "Bearer" else "")
+    return identity

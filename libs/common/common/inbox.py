@@ -1,0 +1,163 @@
+"""Events that arrived: stored first, then handled once, retried when a handler fails, parked when it keeps failing.
+
+There are no retry or dead-letter queues: what waits and what is parked are rows here, and replaying them is an update.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from common import claims
+from common.clock import utc_now
+from common.correlation import correlated
+from common.deadlines import deadline
+from common.errors import Unavailable
+from common.events import Event, EventData, Handlers, decode
+from common.logging import get_logger
+from common.mongo import INBOX, Database, DatabaseUnavailable, Document, DuplicateKey, Index, Tx
+from common.telemetry import EVENTS_HANDLED, EVENTS_STORED, INBOX_PARKED, INBOX_WAITING
+
+RETRY_SECONDS = (5, 60, 600)
+"""How long an event waits after its first, second and third failure; the fourth parks it."""
+
+BATCH = 32
+AT_ONCE = 8
+LEASE_SECONDS = 60.0
+HANDLER_SECONDS = 30.0
+POLL_SECONDS = 0.2
+KEPT_SECONDS = 14 * 24 * 3600
+INDEXES = {
+    INBOX: [
+        claims.INDEX,
+        Index(("finished_at", 1), expire_after=KEPT_SECONDS, where={"state": "done"}),
+        Index(("state", 1), ("received_at", 1)),
+    ]
+}
+WELL = {"$expr": {"$eq": ["$attempts", "$reported"]}}
+SUSPECT = {"$expr": {"$gt": ["$attempts", "$reported"]}}
+log = get_logger()
+
+
+async def store(db: Database, body: bytes, message_id: str | None, types: Mapping[str, type[EventData]]) -> None:
+    """Puts a message into the inbox, unless its id is there. What cannot be read is stored as parked with the reason."""
+    try:
+        event = decode(body, types)
+        row = _row(event.id, event.type, body, "pending")
+    except ValueError as error:
+        row = _row(message_id or f"raw_{hashlib.sha256(body).hexdigest()}", "unreadable", body, "parked")
+        row["reason"] = f"{type(error).__name__}: {error}"[:500]
+        log.error("event.unreadable", event_id=row["_id"])
+    try:
+        await db.collection(INBOX).insert_one(row)
+        EVENTS_STORED.labels(row["state"]).inc()
+    except DuplicateKey:
+        EVENTS_STORED.labels("seen").inc()
+    db.notify()
+
+
+class Worker:
+    """Handles stored events until it is cancelled. Several may run: each row is leased to one."""
+
+    name = "inbox worker"
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+
+    async def run(self, db: Database) -> None:
+        while True:
+            try:
+                while await handle_pending(db, self._handlers):
+                    pass
+                INBOX_WAITING.set(await db.collection(INBOX).count({"state": "pending"}))
+                INBOX_PARKED.set(await db.collection(INBOX).count({"state": "parked"}))
+            except DatabaseUnavailable:
+                await asyncio.sleep(1)
+            await db.changed(within=POLL_SECONDS)
+
+
+async def handle_pending(db: Database, handlers: Handlers) -> int:
+    """Handles one batch of due events; answers how many were claimed.
+
+    An event whose last attempt never reported may have killed its process, so it is claimed alone, after the others.
+    """
+    rows = await claims.claim(db, INBOX, limit=BATCH, lease=LEASE_SECONDS, where=WELL)
+    if not rows:
+        rows = await claims.claim(db, INBOX, limit=1, lease=LEASE_SECONDS, where=SUSPECT)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(row: Document) -> None:
+        async with gate:
+            await _handle(db, handlers, row)
+
+    await asyncio.gather(*(one(row) for row in rows))
+    return len(rows)
+
+
+async def replay(db: Database, event_id: str) -> bool:
+    """Gives a parked event its attempts anew; False when there is no such parked event."""
+    update = [{"$set": {"state": "pending", "due_at": "$$NOW", "attempts": 0, "reported": 0}}, {"$unset": ["reason", "finished_at"]}]
+    changed = await db.collection(INBOX).update_one({"_id": event_id, "state": "parked", "type": {"$ne": "unreadable"}}, update)
+    db.notify()
+    return changed.matched == 1
+
+
+async def _handle(db: Database, handlers: Handlers, row: Document) -> None:
+    if row["attempts"] > len(RETRY_SECONDS) + 1:
+        await _park(db, row, "The process ended during every attempt.")
+        return
+    event = decode(row["body"], {kind.type: kind for kind in handlers})
+    try:
+        with correlated(event.correlationid, event.id), deadline(HANDLER_SECONDS):
+            await db.transact(_apply, handlers, event, row)
+        EVENTS_HANDLED.labels(event.type, "done").inc()
+    except claims.LeaseLost:
+        EVENTS_HANDLED.labels(event.type, "lease_lost").inc()
+    except DatabaseUnavailable:
+        EVENTS_HANDLED.labels(event.type, "database_away").inc()
+        with suppress(DatabaseUnavailable):  # then the lease runs out and the next attempt counts one too many, once
+            await db.collection(INBOX).update_one(claims.mine(row), claims.later(1, counted=False))
+    except Exception as error:  # the one place where any failure of a handler must be kept
+        EVENTS_HANDLED.labels(event.type, "failed").inc()
+        log.warning("event.failed", type=event.type, event_id=event.id, attempts=row["attempts"], exc_info=error)
+        await _try_later(db, row, error)
+
+
+async def _apply(tx: Tx, handlers: Handlers, event: Event[Any], row: Document) -> None:
+    """The handler's effect and "done" in one transaction: both or neither."""
+    await handlers[type(event.data)](tx, event)
+    await claims.finish(tx, INBOX, row, claims.done("done"))
+
+
+async def _try_later(db: Database, row: Document, error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"[:500]
+    if row["attempts"] > len(RETRY_SECONDS):
+        await _park(db, row, reason)
+        return
+    wait = RETRY_SECONDS[row["attempts"] - 1]
+    with suppress(Unavailable):
+        await db.collection(INBOX).update_one(claims.mine(row), claims.later(wait, reason=reason))
+
+
+async def _park(db: Database, row: Document, reason: str) -> None:
+    log.error("event.parked", type=row["type"], event_id=row["_id"], reason=reason)
+    with suppress(Unavailable):
+        await db.collection(INBOX).update_one(claims.mine(row), claims.done("parked", reason=reason))
+
+
+def _row(event_id: str, kind: str, body: bytes, state: str) -> Document:
+    now = utc_now()
+    text = body.decode("utf-8", "replace")
+    return {
+        "_id": event_id,
+        "type": kind,
+        "body": text,
+        "state": state,
+        "due_at": claims.IMMEDIATELY,
+        "received_at": now,
+        "attempts": 0,
+        "reported": 0,
+    }

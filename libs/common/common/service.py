@@ -1,0 +1,232 @@
+"""What makes a service: one process with an API, a second port for health and metrics, the bus, and its named loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from common import http, inbox, logging, outbox
+from common.bus import Bus
+from common.errors import Unavailable
+from common.events import Handlers
+from common.identity import Verifier
+from common.mongo import Database, Indexes
+from common.settings import ServiceSettings
+
+STOP_SECONDS = 20
+STARTING_SECONDS = 60
+
+
+class Loop(Protocol):
+    """Work that goes on beside the API until it is cancelled. A loop that raises ends the process; it is then started anew."""
+
+    name: str
+
+    async def run(self, db: Database) -> None: ...
+
+
+class Runtime:
+    """The moving parts of one service."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServiceSettings,
+        handlers: Handlers,
+        loops: Sequence[Loop],
+        indexes: Indexes,
+        resources: Mapping[str, Any],
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.handlers = handlers
+        self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES}
+        self.resources = resources
+        self.db = Database(settings.mongo_url, app.title, settings.mongo_database) if settings.mongo_url else None
+        self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url else None
+        self.loops = list(loops)
+        self.started = False
+        app.state.db = self.db
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Collections and indexes made, clients open; closes everything at the end."""
+        try:
+            if self.db:
+                await self._prepared(self.db)
+            self.started = True
+            yield
+        finally:
+            for resource in self.resources.values():
+                close = getattr(resource, "aclose", None)
+                if close and inspect.iscoroutinefunction(close):
+                    await close()
+            if self.bus:
+                await self.bus.close()
+            if self.db:
+                self.db.close()
+
+    def work(self) -> list[tuple[str, Any]]:
+        """Everything that runs beside the API, as (name, coroutine)."""
+        if self.db is None:
+            return []
+        running: list[tuple[str, Any]] = [(loop.name, loop.run(self.db)) for loop in self.loops]
+        if self.bus:
+            relay = outbox.Relay(self.bus)
+            running.append((relay.name, self._relaying(relay, self.bus, self.db)))
+            if self.handlers:
+                worker = inbox.Worker(self.handlers)
+                running.append(("consumer", self.bus.consume(self.db, self.handlers)))
+                running.append((worker.name, worker.run(self.db)))
+        return running
+
+    async def faults(self) -> list[str]:
+        """Why this process should get no requests; empty when it should."""
+        found = [] if self.started else ["starting"]
+        if self.bus and not self.bus.topology_seen:
+            found.append("the broker's topology was not seen yet")
+        if self.bus and self.handlers and not self.bus.consumes and not self._consumed:
+            found.append("the queue was not seen yet")
+        if self.db:
+            try:
+                await self.db.ping()
+            except Unavailable:
+                found.append("the database does not answer")
+        self._consumed = self._consumed or bool(self.bus and self.bus.consumes)
+        return found
+
+    _consumed = False
+
+    async def _relaying(self, relay: outbox.Relay, bus: Bus, db: Database) -> None:
+        await bus.connect_publisher()
+        await relay.run(db)
+
+    async def _prepared(self, db: Database) -> None:
+        async with asyncio.timeout(STARTING_SECONDS):
+            while True:
+                try:
+                    return await db.prepare(self.indexes)
+                except Unavailable:
+                    await asyncio.sleep(0.5)
+
+
+def create_service(
+    name: str,
+    settings: ServiceSettings,
+    *,
+    routers: Sequence[APIRouter] = (),
+    handlers: Handlers | None = None,
+    loops: Sequence[Loop] = (),
+    indexes: Indexes | None = None,
+    resources: Mapping[str, Any] | None = None,
+) -> FastAPI:
+    """A service's app with everything it is made of. `resources` become `app.state.<name>` and are closed at the end."""
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    http.install(app)
+    for router in routers:
+        app.include_router(router)
+    resources = resources or {}
+    for key, value in {**resources, "settings": settings, "verifier": Verifier(settings.public_keys_dir, name)}.items():
+        setattr(app.state, key, value)
+    app.state.runtime = Runtime(app, settings, handlers or {}, loops, indexes or {}, resources)
+    return app
+
+
+def main(create_app: Callable[[], FastAPI]) -> None:
+    """Runs a service until SIGTERM or SIGINT; any part that fails ends the process with a code other than 0."""
+    app = create_app()
+    settings: ServiceSettings = app.state.settings
+    logging.configure(app.title, settings.log_level)
+    with asyncio.Runner(loop_factory=_loop_factory) as runner:
+        runner.run(serve(app))
+
+
+async def serve(app: FastAPI) -> None:
+    """Opens the service, runs API, health port and loops in one TaskGroup, and stops them in order."""
+    runtime: Runtime = app.state.runtime
+    settings = runtime.settings
+    api = _Server(_config(app, settings.listen_host, settings.port))
+    ops = _Server(_config(_operations(runtime), settings.listen_host, settings.health_port))
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, api.stop)
+    async with asyncio.TaskGroup() as health:
+        health.create_task(ops.serve(), name="health")
+        try:
+            async with runtime.opened(), asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_never_ends(name, work), name=name) for name, work in runtime.work()]
+                logging.get_logger().info("service.started", port=settings.port)
+                await api.serve()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            ops.stop()
+
+
+async def _never_ends(name: str, work: Any) -> None:
+    await work
+    raise RuntimeError(f"{name} ended by itself")
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `serve`: two servers in one process would take them from each other."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def _config(app: Any, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        h11_max_incomplete_event_size=16 * 1024,
+        backlog=2048,
+    )
+
+
+def _operations(runtime: Runtime) -> FastAPI:
+    """Health and metrics, on a port that is never routed from outside."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/livez")
+    async def alive() -> Response:
+        return PlainTextResponse("alive")
+
+    @app.get("/readyz")
+    async def ready() -> Response:
+        faults = await runtime.faults()
+        return JSONResponse({"ready": not faults, "faults": faults}, 503 if faults else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _loop_factory() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()

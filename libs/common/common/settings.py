@@ -1,0 +1,46 @@
+"""What every service can be told, read once from the environment and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SHIPPED_SECRETS = frozenset({"guest", "simulated-secret", "simulated-webhook-key", "change-me"})
+"""Values that stand in this repository. Whoever reads it knows them, so production refuses them."""
+
+
+class ServiceSettings(BaseSettings):
+    """Settings all services share; each service adds its own. Environment names are the field names in upper case."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = "development"
+    public_url: str = "http://localhost:8080"
+    listen_host: str = "127.0.0.1"
+    port: int = 8000
+    health_port: int = 9000
+    mongo_url: str | None = None
+    mongo_database: str | None = None
+    rabbitmq_url: str | None = None
+    keys_dir: Path = Path("keys")
+    public_keys_dir: Path = Path("keys/public")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+
+    @model_validator(mode="after")
+    def refuse_shipped_secrets(self) -> ServiceSettings:
+        """Raises ValueError naming every setting that still holds a secret from this repository in production."""
+        if self.environment == "production":
+            shipped = [name for name, value in self if _text(value) in SHIPPED_SECRETS]
+            if self.rabbitmq_url and "guest:guest@" in self.rabbitmq_url:
+                shipped.append("rabbitmq_url")
+            if shipped:
+                raise ValueError(f"{', '.join(name.upper() for name in shipped)}: a development secret; set a secret of your own")
+        return self
+
+
+def _text(value: object) -> str:
+    reveal = getattr(value, "get_secret_value", None)
+    return str(reveal() if reveal else value)

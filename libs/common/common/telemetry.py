@@ -1,0 +1,15 @@
+"""Metrics every service has, by their Prometheus names."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Histogram("http_request_seconds", "Time to answer a request", ["method", "route", "status"])
+EVENTS_PUBLISHED = Counter("events_published_total", "Events the broker confirmed", ["type"])
+EVENTS_RETURNED = Counter("events_returned_total", "Events the broker could route to nobody; look at the topology", ["type"])
+EVENTS_STORED = Counter("events_stored_total", "Events stored in the inbox", ["outcome"])
+EVENTS_HANDLED = Counter("events_handled_total", "Handler runs", ["type", "outcome"])
+OUTBOX_WAITING = Gauge("outbox_waiting", "Events not yet confirmed by the broker")
+INBOX_WAITING = Gauge("inbox_waiting", "Events stored and not yet handled")
+INBOX_PARKED = Gauge("inbox_parked", "Events set aside after their last attempt; list and replay them")
+TRANSACTION_RETRIES = Counter("mongo_transaction_retries_total", "Transactions run again", ["part"])
