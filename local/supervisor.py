@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from asyncio.subprocess import Process
@@ -17,6 +18,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds before a restart: doubled each t
 READY_WITHIN = 120.0  # seconds; a program that hangs while it starts is ended and started again
 PATIENCE = 10.0  # seconds between SIGTERM and SIGKILL
 LOOK_WHILE_STARTING, LOOK_WHILE_RUNNING = 0.1, 2.0
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Supervisor:
             if was_ready:
                 wait = FIRST_WAIT
             self.statuses[program.name].restarts += 1
-            self._tell(program, State.RESTARTING, f"{how_it_ended(process)}; again in {wait:g} s. {last_words(program.log)}", pid=None)
+            self._tell(program, State.RESTARTING, f"{how_it_ended(process, program.log)}; again in {wait:g} s", pid=None)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
@@ -211,11 +213,10 @@ def send(process: Process, number: signal.Signals) -> None:
                 process.send_signal(number)
 
 
-def how_it_ended(process: Process) -> str:
+def how_it_ended(process: Process, log: Path) -> str:
+    """The signal that ended it, or its exit code with the last line of its log, which mostly says why."""
     code = process.returncode or 0
-    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-
-
-def last_words(log: Path) -> str:
-    """The last line of a log, cut to what fits in a table."""
-    return tail(log, lines=1).strip()[:160]
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    last_words = COLOURS.sub("", tail(log, lines=1)).strip()[:160]
+    return f"ended with {code}: {last_words}" if last_words else f"ended with {code}"

@@ -155,13 +155,14 @@ def definitions(
     Source of the format: RabbitMQ's "Definitions" documentation.
     """
     services = sorted({*handlers, *publishers})
+    consuming = sorted(name for name in handlers if handlers[name])
     made: dict[str, Any] = {
         "vhosts": [{"name": vhost}],
         "exchanges": [
             {"name": EXCHANGE, "vhost": vhost, "type": "topic", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
         ],
         "queues": [
-            {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": QUEUE_ARGUMENTS} for name in sorted(handlers)
+            {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": QUEUE_ARGUMENTS} for name in consuming
         ],
         "bindings": [
             {
@@ -172,7 +173,7 @@ def definitions(
                 "routing_key": kind,
                 "arguments": {},
             }
-            for name in sorted(handlers)
+            for name in consuming
             for kind in sorted(contract.type for contract in handlers[name])
         ],
         "permissions": [

@@ -20,7 +20,7 @@ os.environ.setdefault("MOTOR_MAX_WORKERS", "64")  # read when motor is imported;
 import pymongo
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -130,6 +130,12 @@ class Collection:
         result = await self._write(lambda: self._raw.update_one(where, update, upsert=upsert, session=self._session))
         return Updated(result.matched_count, result.modified_count, result.upserted_id is not None)
 
+    async def upsert_many(self, changes: Iterable[tuple[Filter, Any]]) -> None:
+        """Each (filter, update) as an upsert of one document, all in one call to the database, in no order."""
+        requests = [UpdateOne(where, update, upsert=True) for where, update in changes]
+        if requests:
+            await self._write(lambda: self._raw.bulk_write(requests, ordered=False, session=self._session))
+
     async def update_many(self, where: Filter, update: Any) -> Updated:
         result = await self._write(lambda: self._raw.update_many(where, update, session=self._session))
         return Updated(result.matched_count, result.modified_count)
@@ -186,7 +192,7 @@ class Tx:
                 "_id": event.id,
                 "type": event.type,
                 "subject": subject,
-                "body": event.model_dump_json(exclude_none=True),
+                "body": event.model_dump_json(),
                 "state": "pending",
                 "due_at": IMMEDIATELY,
                 "created_at": event.time,

@@ -1,0 +1,165 @@
+"""deploy/Caddyfile in a real Caddy, before three services that say what reached them."""
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.processes import free_ports
+from local.system import ROOT
+
+UPSTREAMS = ("WEB_UPSTREAM", "AUTH_UPSTREAM", "XERO_GATEWAY_UPSTREAM")
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with the request as it arrived."""
+
+    protocol_version = "HTTP/1.1"
+    server: http.server.HTTPServer
+
+    def do_GET(self) -> None:
+        size = len(self.rfile.read(int(self.headers["content-length"] or 0)))
+        seen = {
+            "port": self.server.server_address[1],
+            "path": self.path,
+            "size": size,
+            "headers": {k.lower(): v for k, v in self.headers.items()},
+        }
+        body = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *values: object) -> None:
+        """Quiet."""
+
+
+class Gateway:
+    """A running gateway: its address, which upstream has which port, and its log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, *ports = free_ports(4)
+        self.ports = dict(zip(UPSTREAMS, ports, strict=True))
+        self.log = folder / "caddy.log"
+        self.client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=10)
+        self.environment = {
+            **{"SITE_ADDRESS": f"http://:{self.port}", "SITE_BIND": "127.0.0.1", "SITE_HOST": "localhost"},
+            **{"PUBLIC_URL": f"http://localhost:{self.port}", "PATH": os.environ["PATH"]},
+            **{name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")},
+            **{name: f"127.0.0.1:{port}" for name, port in self.ports.items()},
+        }
+
+    def reached(self, path: str, method: str = "GET", **request: Any) -> tuple[str, dict[str, str]]:
+        """Which upstream got the request, and with which headers."""
+        seen = self.client.request(method, path, **request).raise_for_status().json()
+        names = {port: name for name, port in self.ports.items()}
+        return names[seen["port"]], seen["headers"]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """With web and xero-gateway running and auth down."""
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    command = ["caddy", "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
+    with echoing(gateway.ports["WEB_UPSTREAM"]), echoing(gateway.ports["XERO_GATEWAY_UPSTREAM"]), gateway.log.open("ab") as log:
+        caddy = subprocess.Popen(command, env=gateway.environment, stdout=log, stderr=log)
+        while not listens(gateway.port):
+            assert caddy.poll() is None, gateway.log.read_text()
+            time.sleep(0.05)
+        with gateway.client:
+            yield gateway
+        caddy.terminate()
+        caddy.wait()
+
+
+@contextmanager
+def echoing(port: int) -> Iterator[None]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_each_service_gets_its_own_paths(gateway: Gateway) -> None:
+    assert gateway.reached("/")[0] == "WEB_UPSTREAM"
+    assert gateway.reached("/s/token")[0] == "WEB_UPSTREAM"
+    assert gateway.reached("/auth/other")[0] == "WEB_UPSTREAM"
+    assert gateway.reached("/webhooks/xero", "POST", content=b"{}")[0] == "XERO_GATEWAY_UPSTREAM"
+
+
+def test_nobody_outside_can_speak_in_another_name(gateway: Gateway) -> None:
+    proxies = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-Ip")
+    ours = ("X-User-Id", "X-User-Role", "Traceparent", "Tracestate", "Authorization", "X-Correlation-Id", "X-Deadline-Ms")
+    seen = gateway.reached("/", headers=dict.fromkeys(proxies + ours, "forged"))[1]
+    assert "forged" not in seen.values()
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["host"] == f"localhost:{gateway.port}"
+
+
+def test_cookies_and_the_webhook_signature_pass(gateway: Gateway) -> None:
+    seen = gateway.reached("/webhooks/xero", "POST", headers={"Cookie": "a=b", "x-xero-signature": "s"})[1]
+    assert (seen["cookie"], seen["x-xero-signature"]) == ("a=b", "s")
+
+
+@pytest.mark.parametrize(
+    "path", ["/internal", "/internal/x", "/INTERNAL/x", "//internal/x", "/%69nternal/x", "/metrics", "/docs", "/readyz"]
+)
+def test_what_is_inside_stays_inside(gateway: Gateway, path: str) -> None:
+    url = httpx.URL(f"http://localhost:{gateway.port}", raw_path=path.encode())
+    assert gateway.client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost.evil.example"])
+def test_another_host_name_is_not_served(gateway: Gateway, host: str) -> None:
+    answer = gateway.client.get("/", headers={"Host": host})
+    assert answer.status_code == 421
+    assert f'href="http://localhost:{gateway.port}"' in answer.text
+
+
+def test_bodies_have_limits(gateway: Gateway) -> None:
+    assert gateway.client.post("/webhooks/xero", content=b"x" * 262_144).status_code == 200
+    assert gateway.client.post("/webhooks/xero", content=b"x" * 262_145).status_code == 413
+    assert gateway.client.post("/form", content=b"x" * 1_048_576).status_code == 200
+    assert gateway.client.post("/form", content=b"x" * 1_048_577).status_code == 413
+
+
+def test_headers_have_a_limit(gateway: Gateway) -> None:
+    address = str(gateway.client.base_url)  # a connection for each: Go counts what it read ahead, so a used one is laxer
+    assert httpx.get(address, headers={"X-Long": "x" * 15_000}).status_code == 200
+    assert httpx.get(address, headers={"X-Long": "x" * 16_500}).status_code == 431
+
+
+def test_a_service_that_is_down_gets_a_calm_page_of_ours(gateway: Gateway) -> None:
+    answer = gateway.client.get("/auth/xero/start")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "10"
+    assert "Your invoices are safe; we cannot check your access right now, so we show none." in answer.text
+    assert "server" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_no_secret_of_an_address_or_header_is_logged(gateway: Gateway) -> None:
+    for path in ("/s/canary-link", "/i/canary-invitation", "/auth/xero/callback?code=canary-code", "/internal/canary"):
+        gateway.client.get(path, headers={"Cookie": "session=canary-cookie"})
+    assert "canary" not in gateway.log.read_text()

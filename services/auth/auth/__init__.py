@@ -1,0 +1,1 @@
+"""auth: who the providers are, and the keys to what they allow us to read in Xero."""

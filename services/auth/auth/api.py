@@ -1,0 +1,169 @@
+"""Calls of other services: who is this, sign out, an access token for Xero, and what Xero thought of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from auth import sessions, store
+from auth.errors import XeroUnavailable
+from auth.models import Connection, Organisation, Provider, State, TokenSet
+from auth.tokens import Dead, Tokens
+from common.crypto import digest
+from common.errors import NotFound
+from common.http import Db, caller
+from common.identity import CallerIdentity, Signer
+from common.logging import get_logger
+from common.mongo import Database
+
+Audience = Literal["xero-gateway", "sharing"]
+FromWeb = Annotated[CallerIdentity, Depends(caller("web"))]
+FromGateway = Annotated[CallerIdentity, Depends(caller("xero-gateway"))]
+Secret = Annotated[str, Field(min_length=1, max_length=200)]
+router = APIRouter(prefix="/internal")
+log = get_logger()
+
+
+class WhoIs(BaseModel):
+    """A provider's cookie, the organisation in the address of the page, and the services the page will call."""
+
+    session: Secret
+    organisation_id: str | None = None
+    audiences: list[Audience] = []
+
+
+class Login(BaseModel):
+    id: str
+    name: str
+    email: str
+
+
+class OrganisationRow(BaseModel):
+    id: str
+    name: str
+    state: State
+    since: datetime | None
+
+
+class OrganisationView(OrganisationRow):
+    """`cause` is grant_refused or connection_ended while it is not connected; `time_zone` is None without Xero's settings scope."""
+
+    cause: str | None
+    time_zone: str | None
+
+
+class Identified(BaseModel):
+    """`tokens` speak of the one organisation asked for, so there are none without."""
+
+    provider: Login
+    organisations: list[OrganisationRow]
+    organisation: OrganisationView | None
+    tokens: dict[Audience, str]
+
+
+@router.post("/identify")
+async def identify(_caller: FromWeb, asked: WhoIs, request: Request, db: Db) -> Identified:
+    """401 `not_signed_in`; 404 for an organisation this login does not have."""
+    found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
+    signer: Signer = request.app.state.signer
+    opened = found.organisation
+    return Identified(
+        provider=Login(**found.provider.model_dump(include={"id", "name", "email"})),
+        organisations=[OrganisationRow.model_validate(each.model_dump()) for each in found.organisations],
+        organisation=OrganisationView.model_validate(opened.model_dump()) if opened else None,
+        tokens=_tokens(signer, found.provider, opened, asked.audiences) if opened else {},
+    )
+
+
+def _tokens(signer: Signer, provider: Provider, organisation: Organisation, audiences: list[Audience]) -> dict[Audience, str]:
+    who = {"id": provider.id, "name": provider.name, "email": provider.email, "organisation_id": organisation.id}
+    return {audience: signer.provider_token(audience, **who) for audience in audiences}
+
+
+class Session(BaseModel):
+    session: Secret
+
+
+@router.post("/sessions/end", status_code=204)
+async def end_session(_caller: FromWeb, ended: Session, db: Db) -> Response:
+    """Signs out. Ending an unknown session answers the same."""
+    await store.delete_session(db, digest(ended.session))
+    return Response(status_code=204)
+
+
+class AccessToken(BaseModel):
+    """`grant` names which login's token this is and its generation, for a refusal to come back to."""
+
+    access_token: str
+    tenant_id: str
+    expires_at: datetime
+    grant: str
+
+
+@router.post("/organisations/{organisation_id}/access-token")
+async def access_token(_caller: FromGateway, organisation_id: str, request: Request, db: Db) -> AccessToken:
+    """404 unknown organisation, 409 `xero_needs_reauth`, 503 `xero_unavailable`."""
+    access = await _keeper(request).for_organisation(db, organisation_id)
+    organisation = await _organisation(db, organisation_id)
+    return AccessToken(
+        access_token=access.token.get_secret_value(),
+        tenant_id=organisation.tenant_id,
+        expires_at=access.expires_at,
+        grant=access.grant,
+    )
+
+
+class Refusal(BaseModel):
+    """What Xero answered to the token of `grant`."""
+
+    grant: Annotated[str, Field(pattern=r"^tks_[0-9A-Z]{26}\.[0-9]{1,9}$")]
+    status: Literal[401, 403]
+
+
+class Standing(BaseModel):
+    state: State
+
+
+@router.post("/organisations/{organisation_id}/refusals")
+async def refuse(_caller: FromGateway, organisation_id: str, refusal: Refusal, request: Request, db: Db) -> Standing:
+    """Judges a refusal: 401 refreshes once, 403 reads the connections again. Xero away: nothing changes.
+
+    404 when that login has no connection to the organisation.
+    """
+    token_set_id, _, generation = refusal.grant.partition(".")
+    connection = await store.find_connection(db, organisation_id, token_set_id)
+    token_set = await store.find_token_set(db, token_set_id)
+    if connection is None or token_set is None:
+        raise NotFound
+    if connection.state == "live" and token_set.generation == int(generation):
+        try:
+            await _judge(_keeper(request), db, connection, token_set, refusal.status)
+        except Dead:
+            log.warning("xero.refused_for_good", organisation_id=organisation_id)
+        except XeroUnavailable:
+            log.warning("xero.refusal_not_judged", organisation_id=organisation_id, status=refusal.status)
+    return Standing(state=(await _organisation(db, organisation_id)).state)
+
+
+async def _judge(tokens: Tokens, db: Database, connection: Connection, token_set: TokenSet, status: int) -> None:
+    """A token that is a minute old and refused with 401 is not helped by another one, so it is judged like a 403."""
+    if status == 401 and not token_set.just_refreshed:
+        await tokens.renewed(db, token_set)
+        return
+    await tokens.follow_connections(db, token_set.id)
+    await store.note_refusal(db, connection.id)
+
+
+async def _organisation(db: Database, organisation_id: str) -> Organisation:
+    organisation = await store.find_organisation(db, organisation_id)
+    if organisation is None:
+        raise NotFound
+    return organisation
+
+
+def _keeper(request: Request) -> Tokens:
+    tokens: Tokens = request.app.state.tokens
+    return tokens

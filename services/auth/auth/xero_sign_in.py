@@ -1,0 +1,68 @@
+"""Signing in with Xero: one browser-bound, single-use record from the start to the callback, then everything in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from auth import connections, store, vault
+from auth.models import Goal, Identity, SignIn, XeroConnection, XeroTokens
+from common.crypto import KeyRing
+from common.ids import new_id
+from common.mongo import Tx
+
+
+async def begin_sign_in(tx: Tx, sign_in: SignIn, browser: str) -> None:
+    """Remembers a sign-in for ten minutes. `browser` is the hash of the cookie the browser was given."""
+    await store.add_sign_in(tx, sign_in, browser)
+
+
+async def use_sign_in(tx: Tx, id: str, browser: str) -> SignIn | None:
+    """Takes the record, once and in its own browser only; None for unknown, used, expired and foreign ones alike."""
+    return await store.use_sign_in(tx, id, browser)
+
+
+async def complete_sign_in(
+    tx: Tx,
+    ring: KeyRing,
+    identity: Identity,
+    tokens: XeroTokens,
+    listed: Sequence[XeroConnection],
+    opened: str,
+    sessions: tuple[str, str | None],
+    now: datetime,
+) -> None:
+    """Keeps the person, their sealed tokens and their connections, and opens a session in the organisation `opened`.
+
+    `sessions` are the hashes of the new session's secret and of the one this browser had, which ends.
+    """
+    new_session, old_session = sessions
+    provider = await store.save_provider(tx, identity)
+    token_set_id = await _keep_tokens(tx, ring, provider.id, f"{identity.issuer}|{identity.subject}", tokens)
+    await connections.connect_organisations(tx, provider.id, token_set_id, listed, now)
+    await store.note_organisation_used(tx, provider.id, opened)
+    if old_session:
+        await store.delete_session(tx, old_session)
+    await store.add_session(tx, new_session, provider.id)
+
+
+async def _keep_tokens(tx: Tx, ring: KeyRing, provider_id: str, owner: str, tokens: XeroTokens) -> str:
+    """Seals the tokens as the next generation of the provider's one token set; answers its id."""
+    before = await store.find_token_set_of(tx, provider_id)
+    id = before.id if before else new_id("tks")
+    generation, consent = (before.generation + 1, before.consent + 1) if before else (1, 1)
+    sealed = {
+        "access": vault.seal_token(ring, tokens.access_token, id, owner, "access", generation),
+        "refresh": vault.seal_token(ring, tokens.refresh_token, id, owner, "refresh", generation),
+    }
+    await store.save_consent(tx, id, provider_id, owner, consent, store.new_tokens(generation, tokens.expires_in, sealed))
+    return id
+
+
+def destination(goal: Goal, opened: str) -> str:
+    """The path a sign-in ends at, built from names alone; the page of a contact only in the organisation it was asked for."""
+    if goal.page == "organisations":
+        return "/organisations"
+    if goal.page == "share" and goal.contact_id and goal.organisation_id == opened:
+        return f"/o/{opened}/clients/{goal.contact_id}/share"
+    return f"/o/{opened}/clients"

@@ -1,0 +1,160 @@
+"""The calls of other services: who may make them, and what foreign, unknown and ended things answer."""
+
+import json
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OKPKey
+
+from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, TANE, Browser, PretendXero
+from common.http import admitted
+from common.ids import new_id
+from common.testing import Harness
+
+ACCESS_MATRIX = {
+    ("GET", "/auth/xero/start"): set(),
+    ("GET", "/auth/xero/callback"): set(),
+    ("POST", "/internal/identify"): {"service:web"},
+    ("POST", "/internal/sessions/end"): {"service:web"},
+    ("POST", "/internal/organisations/{organisation_id}/access-token"): {"service:xero-gateway"},
+    ("POST", "/internal/organisations/{organisation_id}/refusals"): {"service:xero-gateway"},
+}
+INTERNAL = [path.replace("{organisation_id}", KOWHAI_ID) for _, path in ACCESS_MATRIX if path.startswith("/internal")]
+GRANT = f"{new_id('tks')}.1"
+
+
+def test_every_route_names_its_callers(auth: Harness) -> None:
+    assert admitted(auth.app) == ACCESS_MATRIX
+
+
+@pytest.mark.parametrize("path", INTERNAL)
+async def test_everybody_else_is_refused(auth: Harness, path: str) -> None:
+    allowed = "xero-gateway" if "organisations" in path else "web"
+    for name in {"web", "xero-gateway", "sharing", "portal", "notifier", "auth"} - {allowed}:
+        assert (await auth.http.post(path, json={}, headers=auth.as_service(name))).status_code == 403
+    for headers in (auth.as_provider(KOWHAI_ID), auth.as_client()):
+        assert (await auth.http.post(path, json={}, headers=headers)).status_code == 403
+    assert (await auth.http.post(path, json={})).status_code == 401
+
+
+async def test_identify_names_the_person_and_signs_for_each_audience(browser: Browser, auth: Harness) -> None:
+    await browser.sign_in(MERE)
+    answer = (await browser.identify(KOWHAI_ID, "sharing", "xero-gateway")).json()
+    assert answer["provider"]["name"] == "Mere Hart"
+    assert answer["provider"]["email"] == "mere@kowhai.example"
+    assert answer["organisation"] == {**answer["organisations"][0], "cause": None, "time_zone": None}
+    assert answer["organisation"]["state"] == "connected"
+    assert set(answer["tokens"]) == {"sharing", "xero-gateway"}
+    key = OKPKey.import_key((auth.runtime.settings.public_keys_dir / "auth.k1.pub").read_bytes())
+    said = jwt.decode(answer["tokens"]["sharing"], key, algorithms=["Ed25519"]).claims
+    assert (said["aud"], said["role"], said["org"], said["sub"]) == ("sharing", "provider", KOWHAI_ID, answer["provider"]["id"])
+
+
+async def test_without_an_organisation_nothing_is_signed(browser: Browser) -> None:
+    await browser.sign_in(MERE)
+    answer = (await browser.identify(None, "sharing")).json()
+    assert (answer["organisation"], answer["tokens"]) == (None, {})
+
+
+async def test_organisations_come_last_used_first(browser: Browser) -> None:
+    await browser.sign_in(MERE)
+    await browser.sign_in(MERE, PIKE)
+    await browser.identify(KOWHAI_ID)
+    assert [row["id"] for row in (await browser.identify()).json()["organisations"]] == [KOWHAI_ID, PIKE_ID]
+
+
+@pytest.mark.parametrize("organisation", [PIKE_ID, "org_00000000000000000000000000", "org_", "..", "$ne", ""])
+async def test_a_foreign_or_unknown_organisation_is_the_one_404(browser: Browser, colleague: Browser, organisation: str) -> None:
+    await browser.sign_in(MERE)
+    await colleague.sign_in(TANE, PIKE)
+    answer = await browser.identify(organisation, "sharing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.json() == (await browser.identify("org_7ZZZZZZZZZZZZZZZZZZZZZZZZZ")).json()
+
+
+@pytest.mark.parametrize("session", ["", "x", "pis_guessed", "a" * 201])
+async def test_an_unknown_session_is_nobody(auth: Harness, session: str) -> None:
+    answer = await auth.http.post("/internal/identify", json={"session": session}, headers=auth.as_service("web"))
+    assert (answer.status_code, answer.json()["code"]) in {(401, "not_signed_in"), (422, "invalid_request")}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"session": {"$ne": ""}}, {"session": "s", "audiences": ["portal"]}, {"session": "s", "organisation_id": {"$gt": ""}}, []]
+)
+async def test_a_malformed_question_says_which_field(auth: Harness, body: object) -> None:
+    answer = await auth.http.post("/internal/identify", json=body, headers=auth.as_service("web"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_signing_out_ends_the_session_and_may_be_repeated(browser: Browser, auth: Harness) -> None:
+    await browser.sign_in(MERE)
+    for _ in range(2):
+        ended = await auth.http.post("/internal/sessions/end", json={"session": browser.session}, headers=auth.as_service("web"))
+        assert (ended.status_code, ended.content) == (204, b"")
+    assert (await browser.identify()).status_code == 401
+
+
+async def test_each_sign_in_gets_a_new_session_and_ends_the_one_before(browser: Browser, auth: Harness) -> None:
+    await browser.sign_in(MERE)
+    before = browser.session
+    await browser.sign_in(MERE)
+    assert browser.session != before
+    assert await auth.db.collection("sessions").count({}) == 1
+    browser.cookies["__Host-provider"] = before
+    assert (await browser.identify()).status_code == 401
+
+
+@pytest.mark.parametrize("end", ["idle_until", "ends_at"])
+async def test_a_session_ends_by_the_databases_clock(browser: Browser, auth: Harness, end: str) -> None:
+    await browser.sign_in(MERE)
+    (row,) = await auth.db.collection("sessions").find({})
+    assert (row["idle_until"] - row["created_at"]).total_seconds() == 3600
+    assert (row["ends_at"] - row["created_at"]).total_seconds() == 12 * 3600
+    await auth.db.collection("sessions").update_one({}, [{"$set": {end: "$$NOW"}}])
+    assert (await browser.identify()).status_code == 401
+
+
+async def test_using_a_session_keeps_it_alive_but_not_beyond_its_end(browser: Browser, auth: Harness) -> None:
+    await browser.sign_in(MERE)
+    sessions = auth.db.collection("sessions")
+    await sessions.update_one({}, [{"$set": {"idle_until": {"$dateAdd": {"startDate": "$$NOW", "unit": "minute", "amount": 1}}}}])
+    (before,) = await sessions.find({})
+    assert (await browser.identify()).status_code == 200
+    (after,) = await sessions.find({})
+    assert after["idle_until"] > before["idle_until"]
+    assert after["ends_at"] == before["ends_at"]
+
+
+@pytest.mark.parametrize("organisation", [PIKE_ID, "org_unknown", "%24ne"])
+async def test_no_access_token_for_an_unknown_organisation(browser: Browser, auth: Harness, organisation: str) -> None:
+    await browser.sign_in(MERE)
+    answer = await auth.http.post(f"/internal/organisations/{organisation}/access-token", headers=auth.as_service("xero-gateway"))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("body", [{}, {"grant": GRANT, "status": 500}, {"grant": "x", "status": 401}, {"grant": {"$ne": 1}, "status": 401}])
+async def test_a_malformed_refusal_is_refused(auth: Harness, body: object) -> None:
+    answer = await auth.http.post(f"/internal/organisations/{KOWHAI_ID}/refusals", json=body, headers=auth.as_service("xero-gateway"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_refusal_of_an_unknown_or_foreign_grant_is_the_one_404(browser: Browser, auth: Harness) -> None:
+    await browser.sign_in(MERE)
+    (token_set,) = await auth.db.collection("token_sets").find({})
+    for organisation, grant in ((KOWHAI_ID, GRANT), (PIKE_ID, f"{token_set['_id']}.1")):
+        path = f"/internal/organisations/{organisation}/refusals"
+        answer = await auth.http.post(path, json={"grant": grant, "status": 403}, headers=auth.as_service("xero-gateway"))
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_no_secret_stands_in_the_database_in_clear(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    await browser.start()
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    await browser.identify(KOWHAI_ID)
+    dump = ""
+    for name in auth.runtime.indexes:
+        dump += json.dumps(await auth.db.collection(name).find({}), default=str)
+    canaries = [*xero.secrets, browser.session, *(secret.rsplit(".", 1)[-1] for secret in xero.secrets)]
+    assert len(canaries) >= 5
+    assert "mere@kowhai.example" in dump
+    assert [canary for canary in canaries if canary in dump or (canary[:40] in dump and not canary.startswith("eyJ"))] == []

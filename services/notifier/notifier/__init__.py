@@ -1,0 +1,1 @@
+"""notifier: writes and sends the mails, and says what became of them."""

@@ -1,0 +1,11 @@
+"""Why a mail cannot go out, now or ever."""
+
+from __future__ import annotations
+
+
+class NotNow(Exception):
+    """The mail server or the way to it is in no state to take this mail; a later try may work. The text is for the log."""
+
+
+class Never(Exception):
+    """No later try can work. The text is for people: “Not delivered: {text}.”"""

@@ -1,0 +1,20 @@
+"""What the notifier is made of."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from common.crypto import KeyRing
+from common.service import create_service
+from notifier import store
+from notifier.handlers import HANDLERS
+from notifier.mailer import Mailer
+from notifier.settings import Settings
+
+RING = "event-seal"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    options = settings or Settings()
+    mailer = Mailer(options, KeyRing.load(options.keys_dir / "rings" / f"{RING}.json"))
+    return create_service("notifier", options, handlers=HANDLERS, loops=(mailer,), indexes=store.INDEXES, resources={"mailer": mailer})

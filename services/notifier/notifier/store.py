@@ -1,0 +1,95 @@
+"""Every query and index of notifier's database. Mails are rows to claim: pending, then sent, failed, expired or dropped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from common import claims
+from common.mongo import Database, Document, Index, Reader, Tx
+from notifier.models import PRIORITY, Kind, Mail
+
+MAILS, SHARES, ORGANISATIONS = "mails", "shares", "organisations"
+KEPT_SECONDS = 30 * 24 * 3600
+LEASE_SECONDS = 90.0
+ORDER = [("priority", 1), ("due_at", 1), ("_id", 1)]
+
+INDEXES = {
+    MAILS: [
+        Index(*ORDER, where={"state": "pending"}),
+        Index(("share_id", 1), where={"state": "pending"}),
+        Index(("finished_at", 1), expire_after=KEPT_SECONDS),
+    ],
+    SHARES: [],
+    ORGANISATIONS: [],
+}
+
+
+async def add_mail(tx: Tx, mail: Mail, *, expires_at: datetime | None = None, lasts: float = 0) -> None:
+    """Queues a mail, once however often it is added. It expires at `expires_at`, or `lasts` seconds from the database's now."""
+    kept = {name: {"$literal": value} for name, value in mail.model_dump(exclude={"id"}).items()}
+    end: Any = expires_at or {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": int(lasts)}}
+    work = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 0, "reported": 0, "priority": mail.priority}
+    new = {**kept, **work, "expires_at": end, "queued_at": "$$NOW"}
+    only_once = [{"$replaceWith": {"$cond": [{"$ifNull": ["$state", False]}, "$$ROOT", {"$mergeObjects": ["$$ROOT", new]}]}}]
+    await tx.collection(MAILS).update_one({"_id": mail.id}, only_once, upsert=True)
+
+
+async def claim_mails(db: Database, kinds: tuple[Kind, ...], limit: int) -> list[Document]:
+    """Due mails of these kinds, sign-in mails first; each leased for longer than sending may take."""
+    return await claims.claim(db, MAILS, limit=limit, lease=LEASE_SECONDS, where={"kind": {"$in": list(kinds)}}, sort=ORDER)
+
+
+async def is_wanted(reader: Reader, row: Document) -> bool:
+    """Whether this mail, leased to us, is still to be sent at this moment of the database's clock."""
+    alive = {"$gt": ["$expires_at", "$$NOW"]}
+    return await reader.collection(MAILS).find_one({**claims.mine(row), "$expr": alive}, {"_id": 1}) is not None
+
+
+async def is_ours(reader: Reader, row: Document) -> bool:
+    return await reader.collection(MAILS).find_one(claims.mine(row), {"_id": 1}) is not None
+
+
+async def finish_mail(tx: Tx, row: Document, state: str, **changes: Any) -> None:
+    """Ends a mail's work and forgets its secret. Raises LeaseLost when it is no longer ours."""
+    await claims.finish(tx, MAILS, row, [*claims.done(state, **changes), {"$unset": ["sealed"]}])
+
+
+async def postpone_mail(db: Database, row: Document, seconds: float, reason: str) -> None:
+    await db.collection(MAILS).update_one(claims.mine(row), claims.later(seconds, reason=reason))
+
+
+async def drop_mails(tx: Tx, share_id: str, below: int | None = None) -> None:
+    """Takes a share's waiting mails out of the queue; with `below` only invitations of lower numbers."""
+    where: Document = {"share_id": share_id, "state": "pending"}
+    if below is not None:
+        where |= {"kind": "invitation", "number": {"$lt": below}}
+    await tx.collection(MAILS).update_many(where, [*claims.done("dropped"), {"$unset": ["sealed"]}])
+
+
+async def note_invitation(tx: Tx, share_id: str, number: int) -> bool:
+    """Whether this is the newest invitation of a share that has not ended, as far as we were told."""
+    found = await tx.collection(SHARES).find_one_and_update({"_id": share_id}, {"$max": {"invitation_number": number}}, upsert=True)
+    return bool(found and not found.get("ended") and found["invitation_number"] == number)
+
+
+async def note_ended_share(tx: Tx, share_id: str) -> None:
+    """Leaves a tombstone, for mails of this share that are yet to arrive."""
+    await tx.collection(SHARES).update_one({"_id": share_id}, {"$set": {"ended": True}}, upsert=True)
+
+
+async def is_ended(tx: Tx, share_id: str) -> bool:
+    """Always a write, so that a mail and the end of its share cannot pass each other unseen."""
+    found = await tx.collection(SHARES).find_one_and_update({"_id": share_id}, {"$inc": {"asked": 1}}, upsert=True)
+    return bool(found and found.get("ended"))
+
+
+async def note_lost_organisation(tx: Tx, organisation_id: str, version: int) -> bool:
+    """Whether this loss of its connection is the newest we were told of."""
+    update = {"$max": {"version": version}}
+    before = await tx.collection(ORGANISATIONS).find_one_and_update({"_id": organisation_id}, update, upsert=True, before=True)
+    return before is None or before["version"] < version
+
+
+SIGN_IN_KINDS: tuple[Kind, ...] = tuple(kind for kind, priority in PRIORITY.items() if priority == 0)
+ALL_KINDS: tuple[Kind, ...] = tuple(PRIORITY)

@@ -1,0 +1,1 @@
+"""Client identities, sign-in links and codes, client sessions."""

@@ -1,0 +1,195 @@
+"""Routes of portal, all for web: parse, admit, run one use case, answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from common.addresses import InvalidAddress, canonical
+from common.crypto import digest
+from common.http import Db, caller
+from common.identity import Signer
+from portal import codes, limits, links, sessions, sign_in_requests
+from portal.clients import SharingClient
+from portal.errors import AddressInvalid, CodeUnknown, LinkUnknown, WrongAddress, WrongCode
+from portal.models import Goal, Kind, LinkView, link_view
+from portal.settings import Rings
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+SEPARATORS = re.compile(r"[\s\-‐‑‒–—]")
+CODE = re.compile(r"[0-9]{6}")
+
+
+def _rings(request: Request) -> Rings:
+    rings: Rings = request.app.state.rings
+    return rings
+
+
+def _sharing(request: Request) -> SharingClient:
+    sharing: SharingClient = request.app.state.sharing
+    return sharing
+
+
+def _signer(request: Request) -> Signer:
+    signer: Signer = request.app.state.signer
+    return signer
+
+
+def _six_digits(text: str) -> str:
+    """Spaces and dashes are welcome. Raises ValueError for what cannot be a code, which costs no try."""
+    code = SEPARATORS.sub("", text)
+    if not CODE.fullmatch(code):
+        raise ValueError("a code has 6 digits")
+    return code
+
+
+OurRings = Annotated[Rings, Depends(_rings)]
+Sharing = Annotated[SharingClient, Depends(_sharing)]
+OurSigner = Annotated[Signer, Depends(_signer)]
+router = APIRouter(dependencies=[Depends(caller("web"))])
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IdentifyBody(Body):
+    session: Text
+    audiences: Annotated[list[Literal["sharing"]], Field(max_length=1)]
+
+
+class SessionBody(Body):
+    session: Text
+
+
+class SignInRequestBody(Body):
+    """Exactly one of `email`, `invitation` and `link`. `browser`: the secret of the asking browser; `agent`: what to call it in the
+    mail; `network`: its IP address."""
+
+    email: Text | None = None
+    invitation: Text | None = None
+    link: Text | None = None
+    browser: Text
+    agent: Annotated[str, StringConstraints(max_length=120)]
+    network: Annotated[str, StringConstraints(max_length=64)]
+
+    @model_validator(mode="after")
+    def asks_with_one_thing(self) -> SignInRequestBody:
+        if sum(value is not None for value in (self.email, self.invitation, self.link)) != 1:
+            raise ValueError("exactly one of email, invitation and link")
+        return self
+
+    def asked_with(self) -> tuple[Kind, str]:
+        """How it is asked, and with what. Raises AddressInvalid."""
+        if self.email is not None:
+            return "email", _address(self.email)
+        return ("invitation", self.invitation) if self.invitation is not None else ("link", self.link or "")
+
+
+class InspectBody(Body):
+    token: Text
+    browser: Text
+    session: Text | None = None
+
+
+class RedeemLinkBody(Body):
+    token: Text
+    browser: Text
+    email: Text | None = None
+
+
+class RedeemCodeBody(Body):
+    code: Annotated[str, StringConstraints(max_length=40), AfterValidator(_six_digits)]
+    browser: Text
+
+
+class ClientView(BaseModel):
+    id: str
+    email: str
+
+
+class Identified(BaseModel):
+    client: ClientView
+    tokens: dict[str, str]
+
+
+class Accepted(BaseModel):
+    """`wait_seconds`: until the same thing may be asked again."""
+
+    wait_seconds: int
+
+
+class SignedInView(BaseModel):
+    session: str
+    goal: Goal
+
+
+@router.post("/internal/identify")
+async def identify(body: IdentifyBody, db: Db, signer: OurSigner) -> Identified:
+    """Who a browser is signed in as, with a 60-second token for each audience."""
+    session = await sessions.identify(db, body.session)
+    tokens = {audience: signer.client_token(audience, id=session.client_id, email=session.email) for audience in body.audiences}
+    return Identified(client=ClientView(id=session.client_id, email=session.email), tokens=tokens)
+
+
+@router.post("/internal/sign-in-requests", status_code=202)
+async def request_sign_in(body: SignInRequestBody, db: Db, rings: OurRings) -> Accepted:
+    """Asks for a sign-in mail. The answer is the same for every address; whether one is sent shows in the inbox alone."""
+    kind, value = body.asked_with()
+    asked = await sign_in_requests.with_stored_address(db, kind, value, digest(body.browser), body.agent)
+    allowance = await sign_in_requests.allowance_of(db, asked, rings)
+    wait = await limits.admit_request(db, rings.codes, network=body.network, allowance=allowance)
+    await db.transact(sign_in_requests.ask_for_link, asked, rings)
+    return Accepted(wait_seconds=wait)
+
+
+@router.post("/internal/links/inspect")
+async def inspect_link(body: InspectBody, db: Db, sharing: Sharing) -> LinkView:
+    """What a link is worth in a browser; changes nothing."""
+    link, session = await links.look_up(db, body.token, body.session)
+    signed_in_as = session.email if session else None
+    if link and link.email != signed_in_as and not await sharing.lets_live(link):
+        link = None
+    return link_view(link, digest(body.browser), signed_in_as)
+
+
+@router.post("/internal/links/redeem")
+async def redeem_link(body: RedeemLinkBody, db: Db, rings: OurRings, sharing: Sharing) -> SignedInView:
+    """Spends a link: read, ask sharing whether its access lives, then write."""
+    email = _address(body.email) if body.email is not None else None
+    link, _ = await links.look_up(db, body.token, None)
+    if link is None or not await sharing.lets_live(link):
+        raise LinkUnknown
+    outcome = await db.transact(links.redeem_link, body.token, digest(body.browser), email, rings)
+    if isinstance(outcome, links.WrongTry):
+        raise WrongAddress("That is not the address this link was sent to.", tries_left=outcome.tries_left)
+    return SignedInView(session=outcome.session, goal=outcome.goal)
+
+
+@router.post("/internal/codes/redeem")
+async def redeem_code(body: RedeemCodeBody, db: Db, rings: OurRings, sharing: Sharing) -> SignedInView:
+    """Spends a code in the browser that asked for it: count and compare, ask sharing whether its access lives, then write."""
+    browser = digest(body.browser)
+    outcome = await db.transact(codes.try_code, body.code, browser, rings)
+    if isinstance(outcome, links.WrongTry):
+        raise WrongCode("That is not the code.", tries_left=outcome.tries_left)
+    signed_in = await db.transact(links.spend_link, outcome, browser, rings) if await sharing.lets_live(outcome) else None
+    if signed_in is None:
+        raise CodeUnknown
+    return SignedInView(session=signed_in.session, goal=signed_in.goal)
+
+
+@router.post("/internal/sessions/end", status_code=204)
+async def end_session(body: SessionBody, db: Db) -> None:
+    """Signs a browser out."""
+    await db.transact(sessions.end_session, body.session)
+
+
+def _address(text: str) -> str:
+    try:
+        return canonical(text)
+    except InvalidAddress as error:
+        raise AddressInvalid("That is no e-mail address.") from error

@@ -1,0 +1,33 @@
+"""Six-digit codes: good in the browser that asked, for as long and as often as its request allows."""
+
+from __future__ import annotations
+
+from common.mongo import Tx
+from portal import limits, store
+from portal.errors import CodeUnknown
+from portal.links import WrongTry, code_data
+from portal.models import CODE_TRIES, Link, SignInRequest
+from portal.settings import Rings
+
+
+async def try_code(tx: Tx, code: str, browser: str, rings: Rings) -> Link | WrongTry:
+    """The live link a code came with, for `links.spend_link` to consume. The try is counted before the code is looked at.
+
+    A request counts and refuses alike whether or not it led to a mail, so that codes tell nobody which addresses are known: the
+    counters are the request's, not the link's. Raises CodeUnknown when this browser has no request open.
+    """
+    tried = await store.raise_code_tries(tx, browser)
+    if not tried:
+        raise CodeUnknown
+    for digest, link_id, known in await store.list_live_codes(tx, [request.id for request in tried]):
+        if rings.codes.hmac_matches(code_data(link_id, code), known) and (link := await store.find_link(tx, digest)):
+            return link
+    return await _note_wrong(tx, tried, rings)
+
+
+async def _note_wrong(tx: Tx, tried: list[SignInRequest], rings: Rings) -> WrongTry:
+    """Counts the wrong code for each address it was tried on, and ends the links whose codes are used up."""
+    for subject in sorted({request.subject for request in tried}):
+        await limits.count_wrong_code(tx, rings.codes, subject)
+    await store.kill_links(tx, [request.id for request in tried if request.code_tries >= CODE_TRIES])
+    return WrongTry(max(CODE_TRIES - request.code_tries for request in tried))

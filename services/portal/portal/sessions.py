@@ -1,0 +1,60 @@
+"""Client identities and signed-in browsers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from common.crypto import digest
+from common.errors import NotSignedIn
+from common.ids import new_id, new_secret
+from common.mongo import Database, Tx
+from portal import store
+from portal.models import SESSION_DAYS, SESSION_IDLE_HOURS, Client, Goal, Session
+from portal.settings import Rings
+from portal.sign_in_requests import browser_key
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A new session's secret, known to nobody but this browser from now on, and where it wanted to go."""
+
+    session: str
+    goal: Goal
+
+
+async def start_session(tx: Tx, email: str, browser: str, goal: Goal, rings: Rings) -> SignedIn:
+    """Signs a browser (its hash) in as an address; the first time gives the address its identity."""
+    now = await tx.now()
+    client = await store.find_client(tx, email)
+    if client is None:
+        client = Client(id=new_id("cli"), email=email, since=now)
+        await store.add_client(tx, client)
+    secret = new_secret("cis")
+    session = Session(
+        id=digest(secret),
+        client_id=client.id,
+        email=email,
+        signed_in_at=now,
+        idle_until=now + timedelta(hours=SESSION_IDLE_HOURS),
+        ends_at=now + timedelta(days=SESSION_DAYS),
+    )
+    await store.add_session(tx, session)
+    await store.remember_browser(tx, browser_key(rings, browser, email))
+    return SignedIn(secret, goal)
+
+
+async def identify(db: Database, secret: str) -> Session:
+    """Whose session this is; using it begins its idle time anew. One document, one update, hence no transaction.
+
+    Raises NotSignedIn.
+    """
+    session = await store.touch_session(db, digest(secret))
+    if session is None:
+        raise NotSignedIn
+    return session
+
+
+async def end_session(tx: Tx, secret: str) -> None:
+    """Signs a browser out; ending what has ended already is fine."""
+    await store.delete_session(tx, digest(secret))

@@ -1,0 +1,88 @@
+"""Signed-in browsers: who they are, and when that ends."""
+
+import asyncio
+
+import pytest
+
+from common.identity import ClientIdentity, Verifier
+from common.testing import Harness
+from portal import store
+from portal.testing import BROWSER, KNOWN, OTHER_BROWSER, Mailed, call, pass_time, rest
+
+HOUR = 3600
+
+
+async def signed_in(portal: Harness, mailed: Mailed, browser: str = BROWSER) -> str:
+    mail = await mailed(browser=browser)
+    session: str = (await call(portal, "links/redeem", token=mail.token, browser=browser)).json()["session"]
+    await rest(portal)
+    return session
+
+
+async def is_live(portal: Harness, session: str) -> bool:
+    return bool((await call(portal, "identify", session=session, audiences=[])).status_code == 200)
+
+
+async def test_a_session_is_answered_with_a_token_sharing_believes(portal: Harness, mailed: Mailed) -> None:
+    session = await signed_in(portal, mailed)
+    answer = (await call(portal, "identify", session=session, audiences=["sharing"])).json()
+    assert answer["client"]["email"] == KNOWN
+    assert answer["client"]["id"].startswith("cli_")
+    verifier = Verifier(portal.app.state.settings.public_keys_dir, "sharing")
+    assert verifier.read(answer["tokens"]["sharing"]) == ClientIdentity(answer["client"]["id"], KNOWN)
+    assert (await call(portal, "identify", session=session, audiences=[])).json()["tokens"] == {}
+
+
+async def test_one_address_is_one_client_on_every_device(portal: Harness, mailed: Mailed) -> None:
+    first, second = await signed_in(portal, mailed), await signed_in(portal, mailed, OTHER_BROWSER)
+    assert first != second
+    ids = {(await call(portal, "identify", session=each, audiences=[])).json()["client"]["id"] for each in (first, second)}
+    assert len(ids) == 1
+
+
+async def test_first_sign_ins_at_once_make_one_client(portal: Harness, mailed: Mailed) -> None:
+    found = []
+    for number in range(6):
+        found.append(await mailed(browser=f"cib_{number}"))
+        await rest(portal, 24 * HOUR)
+    racing = (call(portal, "links/redeem", token=mail.token, browser=f"cib_{number}") for number, mail in enumerate(found))
+    answers = await asyncio.gather(*racing)
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert await portal.db.collection(store.CLIENTS).count({}) == 1
+
+
+async def test_a_session_ends_after_a_day_without_use_and_use_prolongs_it(portal: Harness, mailed: Mailed) -> None:
+    session = await signed_in(portal, mailed)
+    await pass_time(portal, 24 * HOUR - 30, store.SESSIONS, "idle_until", "ends_at")
+    assert await is_live(portal, session)
+    await pass_time(portal, 24 * HOUR - 30, store.SESSIONS, "idle_until", "ends_at")
+    assert await is_live(portal, session)
+    await pass_time(portal, 24 * HOUR + 1, store.SESSIONS, "idle_until", "ends_at")
+    assert not await is_live(portal, session)
+
+
+async def test_a_session_ends_after_seven_days_whatever_its_use(portal: Harness, mailed: Mailed) -> None:
+    session = await signed_in(portal, mailed)
+    for _ in range(7):
+        assert await is_live(portal, session)
+        await pass_time(portal, 24 * HOUR - 30, store.SESSIONS, "idle_until", "ends_at")
+    assert await is_live(portal, session)
+    await pass_time(portal, 211, store.SESSIONS, "idle_until", "ends_at")
+    assert not await is_live(portal, session)
+
+
+async def test_signing_out_ends_this_session_alone_and_twice_is_fine(portal: Harness, mailed: Mailed) -> None:
+    here, there = await signed_in(portal, mailed), await signed_in(portal, mailed, OTHER_BROWSER)
+    for _ in range(2):
+        assert (await call(portal, "sessions/end", session=here)).status_code == 204
+    assert not await is_live(portal, here)
+    assert await is_live(portal, there)
+
+
+@pytest.mark.parametrize("age", [25 * HOUR, 8 * 24 * HOUR])
+async def test_a_session_that_has_ended_opens_no_link_page(portal: Harness, mailed: Mailed, age: int) -> None:
+    session = await signed_in(portal, mailed)
+    await pass_time(portal, age, store.SESSIONS, "idle_until", "ends_at")
+    mail = await mailed()
+    seen = (await call(portal, "links/inspect", token=mail.token, browser=BROWSER, session=session)).json()
+    assert (seen["state"], seen["signed_in_as"]) == ("ready_here", None)

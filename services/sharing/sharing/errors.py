@@ -1,0 +1,17 @@
+"""Every error code sharing answers beside the one `not_found`."""
+
+from __future__ import annotations
+
+from common.errors import Conflict, Unprocessable
+
+
+class InvalidShareAddress(Unprocessable):
+    """No mail can be sent to what was typed; the detail says why."""
+
+    code = "invalid_address"
+
+
+class OrganisationNotReady(Conflict):
+    """The organisation was connected moments ago and its name is not here yet; the same request works shortly after."""
+
+    code = "organisation_not_ready"

@@ -1,0 +1,54 @@
+"""Keeping what Xero said of invoices: the newest version of each, in whatever order versions arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from common.contracts.xero_gateway import Invoice, InvoiceChanged, InvoicesFetched
+from common.crypto import KeyRing
+from common.mongo import Tx
+from sharing import store
+from sharing.invitations import invite_waiting
+from sharing.models import blank_snapshot
+
+
+async def store_batch(tx: Tx, batch: InvoicesFetched, ring: KeyRing) -> None:
+    """Stores one batch of a contact's first load; the batch that completes it invites whoever waits.
+
+    A batch of a load nobody waits for any more is dropped: the contact was closed since, or opened anew.
+    """
+    contact = await store.find_contact(tx, batch.organisation_id, batch.contact_id)
+    openings = await store.find_openings(tx, batch.organisation_id, {batch.contact_id})
+    if contact is None or openings.get(batch.contact_id) != batch.load_id:
+        return
+    contact = contact.with_batch(batch.version, stored=batch.stored, total=batch.total, batches=batch.batches, read_at=batch.read_at)
+    await store.save_contact(tx, contact)
+    await _keep(tx, batch.organisation_id, batch.invoices, batch.read_at)
+    await invite_waiting(tx, contact, ring)
+
+
+async def store_change(tx: Tx, change: InvoiceChanged, ring: KeyRing) -> None:
+    """Stores an invoice as it is now; the first one there is to open invites whoever waits. Bills are refused."""
+    invoice = change.invoice
+    if not invoice.is_sale:
+        return
+    await store.touch_contacts(tx, change.organisation_id, {invoice.contact_id}, change.read_at)
+    await _keep(tx, change.organisation_id, [invoice], change.read_at)
+    contact = await store.find_contact(tx, change.organisation_id, invoice.contact_id)
+    if contact is not None:
+        await invite_waiting(tx, contact, ring)
+
+
+async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_at: datetime) -> None:
+    """Each invoice is judged by the contact it belongs to now, and its content kept only if somebody has access to that one."""
+    sales = [invoice for invoice in invoices if invoice.is_sale]
+    openings = await store.find_openings(tx, organisation_id, {invoice.contact_id for invoice in sales})
+    known = await store.list_snapshots(tx, organisation_id, {invoice.invoice_id for invoice in sales})
+    told = dict(known)
+    for invoice in sales:
+        before = told.get(invoice.invoice_id) or blank_snapshot(organisation_id, invoice.invoice_id)
+        told[invoice.invoice_id] = before.told(invoice, read_at, openings.get(invoice.contact_id))
+    changed = [snapshot for invoice_id, snapshot in told.items() if snapshot != known.get(invoice_id)]
+    if changed:
+        await store.save_snapshots(tx, changed)

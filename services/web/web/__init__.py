@@ -1,0 +1,1 @@
+"""Every page for providers and clients; stores nothing."""

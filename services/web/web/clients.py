@@ -1,0 +1,221 @@
+"""The services behind the pages, one typed client each: who is this, what does Xero hold, who may see it.
+
+Each takes a `ServiceClient` of common.http. Calls in somebody's name take that person's token, from the identity call's `tokens`.
+All raise the tree of common.errors: Unavailable when the service does not answer, NotFound for unknown and foreign ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from common.errors import NotFound
+from common.http import ServiceClient
+from web.client_models import Home, LinkState, OneInvoice, SenderInvoices, SignedIn
+from web.models import (
+    ClientIdentity,
+    Contact,
+    Contacts,
+    InvoiceList,
+    Load,
+    ProviderIdentity,
+    Share,
+    SharedClients,
+    ShareOutcome,
+    Shares,
+    query,
+)
+
+PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class Services:
+    """Every service web calls; kept as `app.state.services`."""
+
+    def __init__(self, auth: ServiceClient, portal: ServiceClient, gateway: ServiceClient, sharing: ServiceClient) -> None:
+        self.auth = AuthClient(auth)
+        self.portal = PortalClient(portal)
+        self.gateway = GatewayClient(gateway)
+        self.sharing = SharingClient(sharing)
+        self._all = (auth, portal, gateway, sharing)
+
+    async def aclose(self) -> None:
+        """Closes the connections of all clients."""
+        await asyncio.gather(*(client.aclose() for client in self._all))
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Behind = Annotated[Services, Depends(_services)]
+"""The services behind a page, as a parameter of its function."""
+
+
+class AuthClient:
+    """auth: providers, their sessions and their organisations' connections."""
+
+    def __init__(self, http: ServiceClient) -> None:
+        self.http = http
+
+    async def identify(self, session: str, organisation_id: str | None, audiences: Sequence[str]) -> ProviderIdentity:
+        """Who a provider's cookie belongs to. Raises NotSignedIn, and NotFound for an organisation that login does not have."""
+        asked = {"session": session, "organisation_id": organisation_id, "audiences": list(audiences)}
+        return ProviderIdentity.model_validate(await self.http.post("/internal/identify", json=asked))
+
+    async def end_session(self, session: str) -> None:
+        """Signs that session out."""
+        await self.http.post("/internal/sessions/end", json={"session": session})
+
+
+class GatewayClient:
+    """xero-gateway: contacts and invoices as they are in Xero now.
+
+    Every read may also raise Conflict `xero_needs_reauth` and Unavailable `xero_unavailable` or `xero_busy`.
+    """
+
+    def __init__(self, http: ServiceClient) -> None:
+        self.http = http
+
+    async def contacts(self, token: str, org: str, *, search: str, page: int) -> Contacts:
+        """One page of the organisation's contacts, searched in Xero."""
+        answer = await self.http.get(f"{_org(org)}/contacts", params=query(search=search, page=page), token=token)
+        return Contacts.model_validate(answer)
+
+    async def contact(self, token: str, org: str, contact: str) -> Contact:
+        """One contact with its persons."""
+        return Contact.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}", token=token))
+
+    async def invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
+        """A contact's invoices; `wanted` holds view, search, page, date_from, date_to where they are asked for."""
+        return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
+
+    async def load(self, token: str, org: str, load_id: str) -> Load:
+        """How far the first load of a share is and why it waits."""
+        return Load.model_validate(await self.http.get(f"{_org(org)}/loads/{load_id}", token=token))
+
+
+class SharingClient:
+    """sharing: who may see what, and the stored invoices."""
+
+    def __init__(self, http: ServiceClient) -> None:
+        self.http = http
+
+    # ── for providers
+
+    async def share_counts(self, token: str, org: str, contacts: Sequence[str]) -> dict[str, int]:
+        """How many addresses have access, by contact."""
+        if not contacts:
+            return {}
+        params = [("contact_id", contact) for contact in contacts]
+        counts: dict[str, int] = (await self.http.get(f"{_org(org)}/share-counts", params=params, token=token))["counts"]
+        return counts
+
+    async def clients(self, token: str, org: str, *, search: str, page: int) -> SharedClients:
+        """The clients somebody has access to: what can be listed while Xero is away."""
+        return SharedClients.model_validate(
+            await self.http.get(f"{_org(org)}/clients", params=query(search=search, page=page), token=token)
+        )
+
+    async def shares_of(self, token: str, org: str, contact: str) -> list[Share]:
+        """Every access to one client's invoices, ended ones too."""
+        answer = await self.http.get(f"{_org(org)}/contacts/{contact}/shares", token=token)
+        return [Share.model_validate(share) for share in answer["shares"]]
+
+    async def share(self, token: str, org: str, share: str) -> Share:
+        """One access."""
+        return Share.model_validate(await self.http.get(f"{_org(org)}/shares/{share}", token=token))
+
+    async def shares(self, token: str, org: str, *, page: int) -> Shares:
+        """One page of every live access of the organisation."""
+        return Shares.model_validate(await self.http.get(f"{_org(org)}/shares", params=query(page=page), token=token))
+
+    async def invite(self, token: str, org: str, contact: str, *, email: str, contact_name: str) -> ShareOutcome:
+        """Gives an address access, or sends its mail again. Raises Unprocessable `invalid_address`."""
+        body = {"email": email, "contact_name": contact_name}
+        return ShareOutcome.model_validate(await self.http.post(f"{_org(org)}/contacts/{contact}/shares", json=body, token=token))
+
+    async def end(self, token: str, org: str, share: str) -> Share:
+        """Ends an access now; ending it twice answers the same."""
+        return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/end", token=token))
+
+    async def stored_invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
+        """The same as GatewayClient.invoices from what is stored. Raises NotFound when nothing is."""
+        return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
+
+    # ── for clients
+
+    async def client_home(self, token: str) -> Home:
+        """Everything shared with this client, per sender and currency."""
+        return Home.model_validate(await self.http.get("/internal/client/home", token=token))
+
+    async def client_sender(self, token: str, org: str, wanted: dict[str, str]) -> SenderInvoices:
+        """One page of a sender's invoices; `wanted` holds view, search, page, contact, date_from, date_to where they are asked for."""
+        return SenderInvoices.model_validate(await self.http.get(_sender(org), params=wanted, token=token))
+
+    async def client_invoice(self, token: str, org: str, invoice_id: str) -> OneInvoice:
+        """One invoice with its lines."""
+        return OneInvoice.model_validate(await self.http.get(f"{_sender(org)}/invoices/{_plain(invoice_id)}", token=token))
+
+    async def invitation_sender(self, token: str, invitation: str) -> str:
+        """The organisation behind an invitation to this client's own address. Raises NotFound for every other one."""
+        answer = await self.http.get(f"/internal/client/invitations/{_plain(invitation)}", token=token)
+        return str(answer["organisation_id"])
+
+
+class PortalClient:
+    """portal: clients, their sessions, sign-in links and codes."""
+
+    def __init__(self, http: ServiceClient) -> None:
+        self.http = http
+
+    async def identify(self, session: str, audiences: Sequence[str]) -> ClientIdentity:
+        """Who a client's cookie belongs to. Raises NotSignedIn."""
+        asked: dict[str, Any] = {"session": session, "audiences": list(audiences)}
+        return ClientIdentity.model_validate(await self.http.post("/internal/identify", json=asked))
+
+    async def end_session(self, session: str) -> None:
+        """Signs that session out."""
+        await self.http.post("/internal/sessions/end", json={"session": session})
+
+    async def ask_for_link(self, *, by: str, value: str, browser: str, agent: str, network: str) -> int:
+        """Asks for a sign-in mail by `email`, `invitation` or dead `link`; the seconds until this browser may ask again.
+
+        Answers the same whether or not a mail is sent. Raises RateLimited `too_soon` and Unprocessable `invalid_address`.
+        """
+        asked = {by: value, "browser": browser, "agent": agent, "network": network}
+        return int((await self.http.post("/internal/sign-in-requests", json=asked))["wait_seconds"])
+
+    async def inspect_link(self, token: str, *, browser: str, session: str | None) -> LinkState:
+        """What a link is worth in this browser; changes nothing."""
+        asked = {"token": token, "browser": browser, "session": session}
+        return LinkState.model_validate(await self.http.post("/internal/links/inspect", json=asked))
+
+    async def redeem_link(self, token: str, *, browser: str, email: str | None) -> SignedIn:
+        """Spends a link. Raises Conflict when it is used, expired or replaced, NotFound, and Unprocessable `wrong_address`."""
+        asked = {"token": token, "browser": browser, "email": email}
+        return SignedIn.model_validate(await self.http.post("/internal/links/redeem", json=asked))
+
+    async def redeem_code(self, code: str, *, browser: str) -> SignedIn:
+        """Spends a code. Raises Unprocessable `wrong_code`, and NotFound when this browser has none that is good."""
+        return SignedIn.model_validate(await self.http.post("/internal/codes/redeem", json={"code": code, "browser": browser}))
+
+
+def _org(organisation_id: str) -> str:
+    return f"/internal/organisations/{organisation_id}"
+
+
+def _sender(organisation_id: str) -> str:
+    return f"/internal/client/senders/{_plain(organisation_id)}"
+
+
+def _plain(part: str) -> str:
+    """One segment of a path, from an address somebody may have typed. Raises NotFound for what no id of ours can be."""
+    if not PLAIN.fullmatch(part):
+        raise NotFound
+    return part

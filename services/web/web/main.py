@@ -1,0 +1,60 @@
+"""What the web service is made of."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from common.crypto import KeyRing
+from common.http import ServiceClient
+from common.identity import Signer
+from common.service import create_service
+from web import failures, files
+from web.clients import Services
+from web.pages import access, client, client_link, client_sign_in, clients, help, home, organisations, portal, settings, share
+from web.security import SecurityHeaders
+from web.settings import Settings
+
+PAGE_SECONDS = 10.0
+ROUTERS = (
+    files.router,
+    home.router,
+    help.router,
+    organisations.router,
+    clients.router,
+    client.router,
+    share.router,
+    access.router,
+    settings.router,
+    client_sign_in.router,
+    client_link.router,
+    portal.router,
+)
+
+
+def create_app(given: Settings | None = None) -> FastAPI:
+    """The web service: pages, static files, and the services behind them."""
+    options = given or Settings()
+    app = create_service(
+        "web",
+        options,
+        routers=ROUTERS,
+        resources={
+            "services": services(options),
+            "csrf_ring": KeyRing.load(options.keys_dir / "rings" / "csrf.json"),
+            "request_seconds": PAGE_SECONDS,
+        },
+    )
+    failures.install(app)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def services(options: Settings) -> Services:
+    """Clients of the four services behind the pages, all speaking in the name of web."""
+    signer = Signer("web", options.keys_dir)
+    return Services(
+        auth=ServiceClient(options.auth_url, signer=signer, audience="auth"),
+        portal=ServiceClient(options.portal_url, signer=signer, audience="portal"),
+        gateway=ServiceClient(options.xero_gateway_url, signer=signer, audience="xero-gateway"),
+        sharing=ServiceClient(options.sharing_url, signer=signer, audience="sharing"),
+    )

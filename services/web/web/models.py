@@ -1,0 +1,182 @@
+"""What other services answer, as far as the pages read it. Money is in hundredths beside its currency."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from common.contracts.invoice_lists import InvoiceList as InvoiceList
+from common.contracts.invoice_lists import InvoiceRow as InvoiceRow
+
+ShareState = Literal["preparing", "waiting_invoice", "invited", "opened", "active", "ended"]
+
+
+class Answer(BaseModel):
+    """Read from another service: unknown fields are ignored, and it is never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Person(Answer):
+    """Somebody with a name and an address; a contact's person in Xero may lack either."""
+
+    name: str = ""
+    email: str | None = None
+
+
+class Login(Answer):
+    """The provider who is signed in, by their Xero login."""
+
+    id: str
+    name: str
+    email: str
+
+
+class Organisation(Answer):
+    """An organisation this login has connected. `cause` and `time_zone` are known only for the one a page is about."""
+
+    id: str
+    name: str
+    state: Literal["connected", "needs_reauth", "disconnected"]
+    since: datetime | None = None
+    cause: str | None = None
+    time_zone: str | None = None
+
+
+class ProviderIdentity(Answer):
+    """Auth's answer to a provider's cookie: `organisations` last used first, `tokens` by the service they are for."""
+
+    provider: Login
+    organisations: list[Organisation]
+    organisation: Organisation | None
+    tokens: dict[str, str]
+
+
+class ClientLogin(Answer):
+    """The client who is signed in; `email` is the canonical address they proved to own."""
+
+    id: str
+    email: str
+
+
+class ClientIdentity(Answer):
+    """Portal's answer to a client's cookie."""
+
+    client: ClientLogin
+    tokens: dict[str, str]
+
+
+class ContactRow(Answer):
+    """A contact of Xero in a list."""
+
+    id: str
+    name: str
+    email: str | None = None
+    number: str | None = None
+    is_customer: bool = True
+    is_supplier: bool = False
+
+
+class Contacts(Answer):
+    """One page of contacts."""
+
+    contacts: list[ContactRow]
+    page: int
+    page_size: int
+    total: int
+
+
+class Contact(Answer):
+    """A contact with the persons Xero holds for it."""
+
+    id: str
+    name: str
+    email: str | None = None
+    number: str | None = None
+    status: str = "ACTIVE"
+    persons: list[Person] = []
+
+
+class LoadProgress(Answer):
+    """How far the first load of a share is, as sharing has stored it; `total` is not known at first."""
+
+    stored: int
+    total: int | None
+
+
+class Load(Answer):
+    """The same load as xero-gateway sees it: why it waits, if it does."""
+
+    state: Literal["loading", "waiting", "complete", "cancelled"]
+    stored: int
+    total: int | None
+    waiting_since: datetime | None = None
+    reason: str | None = None
+
+
+class Share(Answer):
+    """One address's access to one client's invoices."""
+
+    id: str
+    organisation_id: str
+    contact_id: str
+    contact_name: str
+    email: str
+    state: ShareState
+    shared_by: Person
+    shared_at: datetime
+    opened_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    views: int = 0
+    ended_at: datetime | None = None
+    ended_by: Person | str | None = None
+    load_id: str | None = None
+    load: LoadProgress | None = None
+    mail: Literal["queued", "sent", "failed"] | None = None
+    mail_reason: str | None = None
+
+    @property
+    def ended_by_name(self) -> str | None:
+        """The name of the person who ended it, however sharing says it."""
+        return self.ended_by.name if isinstance(self.ended_by, Person) else self.ended_by
+
+
+class Shares(Answer):
+    """One page of an organisation's live accesses."""
+
+    shares: list[Share]
+    page: int
+    page_size: int
+    total: int
+
+
+class ShareOutcome(Answer):
+    """What sending an invitation did: a new access, or the mail of one that is there sent again."""
+
+    share: Share
+    outcome: Literal["invited", "resent"]
+
+
+class SharedClient(Answer):
+    """A client of the organisation somebody has access to, with when its invoices were last read from Xero."""
+
+    contact_id: str
+    name: str
+    shares: int
+    as_of: datetime | None = None
+
+
+class SharedClients(Answer):
+    """One page of the clients shared with."""
+
+    clients: list[SharedClient]
+    page: int
+    page_size: int
+    total: int
+
+
+def query(**values: Any) -> dict[str, str]:
+    """The query values that are there."""
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}

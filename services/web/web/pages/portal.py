@@ -1,0 +1,186 @@
+"""What a client sees: home, one sender, one invoice, the account. Every page asks sharing what this person may see now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
+
+from common.errors import NotFound, NotSignedIn
+from web.client_models import Due, Sender, SenderInvoices
+from web.models import InvoiceRow
+from web.pages.client_visit import Visitor, client_session, services_of, visitor
+from web.pages.invoice_figures import figures_of
+from web.rendering import render
+from web.security import end_session, form_of
+
+VIEWS = ("to_pay", "overdue", "paid", "all")
+PAGE_SIZE = 50
+LONGEST_SEARCH = 100
+
+
+class ClientSignedOut(NotSignedIn):
+    """A client's page without a live session."""
+
+
+class ClientRoute(APIRoute):
+    """Leads whoever is not signed in to the sign-in page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def answer_or_lead_to_sign_in(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except ClientSignedOut:
+                return RedirectResponse("/sign-in", 303)
+
+        return answer_or_lead_to_sign_in
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a sender's page is narrowed to, as it stands in the address; what cannot be understood there counts as absent."""
+
+    view: str
+    search: str
+    contact: str
+    date_from: date | None
+    date_to: date | None
+    page: int
+
+    @property
+    def narrowed(self) -> bool:
+        """Something beside the view hides invoices."""
+        return bool(self.search or self.contact or self.date_from or self.date_to)
+
+    def query(self) -> dict[str, str]:
+        """As sharing takes it."""
+        values: dict[str, object] = {
+            "view": self.view, "search": self.search, "contact": self.contact, "date_from": self.date_from, "date_to": self.date_to,
+            "page": self.page,
+        }  # fmt: skip
+        return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Invoices that stand together; `name` is that of their contact where a sender has several for one address."""
+
+    name: str | None
+    rows: list[InvoiceRow]
+
+
+def by_contact(rows: Sequence[InvoiceRow], sender: Sender) -> list[Group]:
+    """The rows in their order, under their contacts' names where there are several."""
+    if len(sender.contacts) < 2:
+        return [Group(None, list(rows))]
+    names = dict.fromkeys(row.contact_name for row in rows)
+    return [Group(name, [row for row in rows if row.contact_name == name]) for name in names]
+
+
+def filters_of(query: Mapping[str, str]) -> Filters:
+    """The filters in an address."""
+    page = query.get("page", "")
+    return Filters(
+        view=query.get("view", "") if query.get("view") in VIEWS else VIEWS[0],
+        search=query.get("search", "").strip()[:LONGEST_SEARCH],
+        contact=query.get("contact", "")[:LONGEST_SEARCH],
+        date_from=_date(query.get("date_from", "")),
+        date_to=_date(query.get("date_to", "")),
+        page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 and int(page) else 1,
+    )
+
+
+async def signed_in_client(request: Request) -> Visitor:
+    """The signed-in client. Raises ClientSignedOut."""
+    known = await visitor(request, "sharing")
+    if known is None:
+        raise ClientSignedOut
+    return known
+
+
+Client = Annotated[Visitor, Depends(signed_in_client)]
+PressedForm = Annotated[FormData, Depends(form_of("client"))]
+router = APIRouter(route_class=ClientRoute)
+
+
+@router.get("/invoices")
+async def home(request: Request, client: Client) -> Response:
+    """What there is to pay, to whom: overdue first, per sender and currency, never summed across currencies."""
+    found = await services_of(request).sharing.client_home(client.token)
+    groups = {sender.organisation_id: by_contact(sender.unpaid, sender) for sender in found.senders}
+    today = {sender.organisation_id: sender.today for sender in found.senders}
+    return render(request, "client/home.html", client=client, home=found, groups=groups, today=today)
+
+
+@router.post("/invoices/sign-out")
+async def sign_out(request: Request, _form: PressedForm) -> Response:
+    """Ends this browser's client session; a provider's session in the same browser goes on."""
+    held = client_session(request)
+    if held:
+        await services_of(request).portal.end_session(held)
+    response = RedirectResponse("/sign-in?signed_out=1", 303)
+    end_session(response, "client")
+    return response
+
+
+@router.get("/invoices/{organisation_id}")
+async def sender(request: Request, organisation_id: str, client: Client) -> Response:
+    """One sender's invoices. No access (any more) leads home, which says what is left."""
+    filters = filters_of(request.query_params)
+    try:
+        found = await services_of(request).sharing.client_sender(client.token, organisation_id, filters.query())
+    except NotFound:
+        return RedirectResponse("/invoices", 303)
+    return render(
+        request,
+        "client/sender.html",
+        client=client,
+        sender=found.sender,
+        found=found,
+        groups=by_contact(found.invoices, found.sender),
+        totals=[Due(currency=total.currency, overdue=total.overdue, to_pay=total.unpaid) for total in found.totals if total.unpaid],
+        filters=filters,
+        last_paid=await _last_paid(request, organisation_id, client, found, filters),
+    )
+
+
+@router.get("/invoices/{organisation_id}/{invoice_id}")
+async def invoice(request: Request, organisation_id: str, invoice_id: str, client: Client) -> Response:
+    """One invoice with its lines. Unknown, foreign and ended are the common 404; only arriving from a link leads home instead."""
+    try:
+        found = await services_of(request).sharing.client_invoice(client.token, organisation_id, invoice_id)
+    except NotFound:
+        if "arrived" in request.query_params:
+            return RedirectResponse("/invoices", 303)
+        raise
+    figures = figures_of(found.invoice)
+    return render(request, "client/invoice.html", client=client, sender=found.sender, found=found, invoice=found.invoice, figures=figures)
+
+
+@router.get("/account")
+async def account(request: Request, client: Client) -> Response:
+    """The address, what senders see, and the way out."""
+    return render(request, "client/account.html", client=client)
+
+
+async def _last_paid(request: Request, organisation_id: str, client: Visitor, found: SenderInvoices, filters: Filters) -> date | None:
+    """The day of the last payment when there is nothing to pay; None when one page of paid invoices cannot tell."""
+    if found.invoices or filters.view != "to_pay" or filters.narrowed or not 0 < found.counts.paid <= PAGE_SIZE:
+        return None
+    paid = await services_of(request).sharing.client_sender(client.token, organisation_id, {"view": "paid"})
+    return max((item.date for row in paid.invoices for item in row.payments if item.date), default=None)
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,352 @@
+"""For tests: auth, xero-gateway and sharing as a provider's pages meet them over HTTP, with a small ledger kept in memory."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from web.client_testing import served
+from web.main import create_app
+from web.settings import DemoLinks, Settings
+
+KOWHAI = "org_0ABCDEFGHJKMNPQRSTVWXYZ123"
+PIKE = "org_0ZYXWVTSRQPNMKJHGFEDCBA321"
+RATA = "6b7c1d2e-0000-4000-8000-000000000001"
+DRAFTS_ONLY = "6b7c1d2e-0000-4000-8000-000000000002"
+NO_EMAIL = "6b7c1d2e-0000-4000-8000-000000000003"
+SESSION = "pis_live"
+NOW = datetime.now(UTC).replace(microsecond=0)
+TODAY = NOW.date()
+LONG_NAME = "Te Whānau o Ngā Kaihanga Whare o Te Tai Tokerau " * 5
+
+
+def an_organisation(org: str = KOWHAI, name: str = "Kōwhai & Hart Studio Ltd", state: str = "connected") -> dict[str, Any]:
+    """As auth lists it."""
+    since = _z(NOW - timedelta(days=40))
+    return {"id": org, "name": name, "state": state, "since": since, "cause": None, "time_zone": "Pacific/Auckland"}
+
+
+def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """One access to Rātā Joinery's invoices, active unless changed."""
+    share = {
+        "id": f"shr_{number:026d}",
+        "organisation_id": KOWHAI,
+        "contact_id": RATA,
+        "contact_name": "Rātā Joinery Ltd",
+        "email": f"accounts{number}@rata.example",
+        "state": "active",
+        "shared_by": {"name": "Hana Kōwhai", "email": "hana@kowhai.example"},
+        "shared_at": _z(NOW - timedelta(days=number)),
+        "opened_at": None,
+        "last_seen_at": _z(NOW - timedelta(minutes=14)),
+        "views": 3,
+        "ended_at": None,
+        "ended_by": None,
+        "load_id": None,
+        "load": None,
+        "mail": "sent",
+        "mail_reason": None,
+    }
+    return share | changes
+
+
+def an_invoice(
+    serial: int, standing: str = "open", due_in: int = 12, total: int = 124_750, paid: tuple[int, ...] = (), **changes: Any
+) -> dict[str, Any]:
+    """A sales invoice as xero-gateway lists it; `paid` are its payments in hundredths."""
+    parts = [
+        {"id": f"p{n}", "kind": "payment", "date": str(TODAY - timedelta(days=9 - n)), "amount": part, "reference": f"Bank {n + 1}"}
+        for n, part in enumerate(paid)
+    ]
+    gone = standing in ("voided", "deleted", "credited")
+    row = {
+        "invoice_id": f"9a000000-0000-4000-8000-{serial:012d}",
+        "number": f"INV-{serial:04d}",
+        "reference": "",
+        "type": "ACCREC",
+        "status": {"paid": "PAID", "voided": "VOIDED", "awaiting": "SUBMITTED"}.get(standing, "AUTHORISED"),
+        "standing": standing,
+        "date": str(TODAY + timedelta(days=due_in - 20)),
+        "due_date": str(TODAY + timedelta(days=due_in)),
+        "currency": "NZD",
+        "total": total,
+        "amount_due": 0 if gone else total - sum(paid),
+        "amount_paid": sum(paid),
+        "amount_credited": total if standing == "credited" else 0,
+        "payments": parts,
+        "contact_name": "Rātā Joinery Ltd",
+        "link": f"https://go.xero.example/app/invoicing/view/{serial}",
+        "updated_at": _z(NOW),
+    }
+    return row | changes
+
+
+def a_ledger() -> list[dict[str, Any]]:
+    """One invoice of every standing, in three currencies."""
+    return [
+        an_invoice(1042, due_in=12, reference="Kitchen, Tāmaki Drive"),
+        an_invoice(1041, "due_today", 0, 86_250),
+        an_invoice(1040, "awaiting", 9, 45_000),
+        an_invoice(1039, due_in=4, total=1_234_567_890, paid=(300_000_000, 200_000_000), reference="Stage 2 of 5"),
+        an_invoice(1038, due_in=30, total=120_000_00, currency="JPY", reference="Export"),
+        an_invoice(1037, "overdue", -10, 230_000),
+        an_invoice(1036, "overdue", -61, 500_000, paid=(125_000,), currency="USD"),
+        an_invoice(1035, "overdue", -1, -4_600, due_date=str(TODAY - timedelta(days=1))),
+        an_invoice(1034, "paid", -20, 99_900, paid=(99_900,)),
+        an_invoice(1033, "paid", -44, 300_000, paid=(100_000, 100_000, 100_000)),
+        an_invoice(1032, "credited", -50, 12_500),
+        an_invoice(1031, "voided", -70, 75_000),
+        an_invoice(1030, due_in=400, due_date=None, number="INV/2026 0007-a-rather-long-number-of-somebody-else-s-system", total=0),
+    ]
+
+
+class Upstream:
+    """What the services behind the pages hold. Names in `failing` answer with (status, code); `refusing_shares` fails invitations alone."""
+
+    def __init__(self) -> None:
+        self.organisations = [an_organisation(), an_organisation(PIKE, "Pike & Larkmoor LLP")]
+        self.contacts: dict[str, dict[str, Any]] = {
+            RATA: _contact(RATA, "Rātā Joinery Ltd", "accounts@rata.example", "C-00012"),
+            DRAFTS_ONLY: _contact(DRAFTS_ONLY, "Only Drafts Ltd", "n/a", None),
+            NO_EMAIL: _contact(NO_EMAIL, "مكتبة النور", None, "007"),
+        }
+        self.invoices: dict[str, list[dict[str, Any]]] = {RATA: a_ledger()}
+        self.left_out: dict[str, dict[str, int]] = {DRAFTS_ONLY: {"draft": 3, "bill": 2}, RATA: {"draft": 1, "bill": 2, "voided": 1}}
+        self.shares: list[dict[str, Any]] = []
+        self.loads: dict[str, dict[str, Any]] = {}
+        self.refusing_shares = False
+        self.failing: dict[str, tuple[int, str]] = {}
+        self.signed_out: list[str] = []
+        self.calls: list[str] = []
+        self.invited: list[dict[str, Any]] = []
+        self.app = _app(self)
+
+
+@asynccontextmanager
+async def a_site(
+    keys: Path, upstream: Upstream, *, public_url: str = "https://invoices.example", demo: bool = False
+) -> AsyncIterator[FastAPI]:
+    """The web service with the upstream behind it over real HTTP."""
+    async with served(upstream.app) as behind:
+        links = DemoLinks(inbox="http://127.0.0.1:8182/", back_office="http://127.0.0.1:8181/back-office") if demo else None
+        app = create_app(
+            Settings(
+                keys_dir=keys / "web",
+                public_keys_dir=keys / "public",
+                public_url=public_url,
+                auth_url=f"{behind}/auth",
+                xero_gateway_url=f"{behind}/gateway",
+                sharing_url=f"{behind}/sharing",
+                portal_url=f"{behind}/portal",
+                demo_links=links,
+            )
+        )
+        yield app
+        await app.state.services.aclose()
+
+
+async def words(browser: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    """What a page says, without its markup."""
+    answer = await browser.get(path)
+    assert answer.status_code == status, (path, answer.status_code)
+    return said(answer)
+
+
+def said(answer: httpx.Response) -> str:
+    """What the main part of an answer says."""
+    text = re.sub(r"<[^>]+>", " ", answer.text.split("<main", 1)[1].split("<footer", 1)[0])
+    return re.sub(r"\s+([.,;])", r"\1", re.sub(r"\s+", " ", html.unescape(text)))
+
+
+def _app(up: Upstream) -> FastAPI:
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def watched(request: Request, go_on: Any) -> Response:
+        service = request.url.path.split("/")[1]
+        up.calls.append(f"{request.method} {request.url.path}")
+        if service in up.failing:
+            status, code = up.failing[service]
+            return _problem(status, code)
+        answer: Response = await go_on(request)
+        return answer
+
+    _add_auth(app, up)
+    _add_gateway(app, up)
+    _add_sharing(app, up)
+    return app
+
+
+def _add_auth(app: FastAPI, up: Upstream) -> None:
+    @app.post("/auth/internal/identify")
+    async def identify(asked: dict[str, Any]) -> Response:
+        if asked["session"] != SESSION:
+            return _problem(401, "not_signed_in")
+        wanted = asked["organisation_id"]
+        found = next((org for org in up.organisations if org["id"] == wanted), None)
+        if wanted and not found:
+            return _problem(404, "not_found")
+        me = {"id": "prv_1", "name": "Hana Kōwhai", "email": "hana@kowhai.example"}
+        tokens = dict.fromkeys(asked["audiences"], "token")
+        return JSONResponse({"provider": me, "organisations": up.organisations, "organisation": found, "tokens": tokens})
+
+    @app.post("/auth/internal/sessions/end", status_code=204)
+    async def end(asked: dict[str, Any]) -> None:
+        up.signed_out.append(asked["session"])
+
+
+def _add_gateway(app: FastAPI, up: Upstream) -> None:
+    base = "/gateway/internal/organisations/{org}"
+
+    @app.get(f"{base}/contacts")
+    async def contacts(search: str = "", page: int = 1) -> dict[str, Any]:
+        found = [one for one in up.contacts.values() if search.casefold() in one["name"].casefold()]
+        return {"contacts": found[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(found)}
+
+    @app.get(f"{base}/contacts/{{contact}}")
+    async def contact(contact: str) -> Response:
+        return JSONResponse(up.contacts[contact]) if contact in up.contacts else _problem(404, "not_found")
+
+    @app.get(f"{base}/contacts/{{contact}}/invoices")
+    async def invoices(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
+        if contact not in up.contacts:
+            return _problem(404, "not_found")
+        return JSONResponse(_invoice_list(up, contact, view, search, page))
+
+    @app.get(f"{base}/loads/{{load}}")
+    async def load(load: str) -> Response:
+        return JSONResponse(up.loads[load]) if load in up.loads else _problem(404, "not_found")
+
+
+def _add_sharing(app: FastAPI, up: Upstream) -> None:
+    base = "/sharing/internal/organisations/{org}"
+
+    @app.get(f"{base}/share-counts")
+    async def counts() -> dict[str, Any]:
+        live = [share["contact_id"] for share in up.shares if share["state"] != "ended"]
+        return {"counts": {contact: live.count(contact) for contact in live}}
+
+    @app.get(f"{base}/clients")
+    async def clients(search: str = "") -> dict[str, Any]:
+        names = {share["contact_id"]: share["contact_name"] for share in up.shares if search.casefold() in share["contact_name"].casefold()}
+        rows = [
+            {"contact_id": one, "name": name, "shares": 1, "as_of": _z(datetime.now(UTC) - timedelta(hours=2, minutes=5))}
+            for one, name in names.items()
+        ]
+        return {"clients": rows, "page": 1, "page_size": 50, "total": len(rows)}
+
+    @app.get(f"{base}/contacts/{{contact}}/shares")
+    async def shares_of(contact: str) -> dict[str, Any]:
+        return {"shares": [share for share in up.shares if share["contact_id"] == contact]}
+
+    @app.get(f"{base}/contacts/{{contact}}/invoices")
+    async def stored(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
+        if not any(share["contact_id"] == contact for share in up.shares):
+            return _problem(404, "not_found")
+        found = _invoice_list(up, contact, view, search, page)
+        rows = [row | {"link": None} for row in found["invoices"]]
+        return JSONResponse(found | {"invoices": rows, "as_of": _z(datetime.now(UTC) - timedelta(hours=2, minutes=5))})
+
+    @app.post(f"{base}/contacts/{{contact}}/shares")
+    async def invite(contact: str, asked: dict[str, Any]) -> Response:
+        if up.refusing_shares:
+            return _problem(503, "unavailable")
+        if "@" not in asked["email"]:
+            return _problem(422, "invalid_address")
+        up.invited.append(asked | {"contact_id": contact})
+        known = next((share for share in up.shares if share["email"] == asked["email"] and share["state"] != "ended"), None)
+        if known:
+            return JSONResponse({"share": known, "outcome": "resent"})
+        new = {"email": asked["email"], "contact_id": contact, "contact_name": asked["contact_name"], "shared_at": _z(NOW)}
+        fresh = a_share(len(up.shares) + 1, **new, state="invited", views=0, last_seen_at=None)
+        up.shares.append(fresh)
+        return JSONResponse({"share": fresh, "outcome": "invited"}, 201)
+
+    @app.get(f"{base}/shares")
+    async def shares(page: int = 1) -> dict[str, Any]:
+        live = [share for share in up.shares if share["state"] != "ended"]
+        return {"shares": live[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(live)}
+
+    @app.get(f"{base}/shares/{{share}}")
+    async def share(share: str) -> Response:
+        found = next((one for one in up.shares if one["id"] == share), None)
+        return JSONResponse(found) if found else _problem(404, "not_found")
+
+    @app.post(f"{base}/shares/{{share}}/end")
+    async def end(share: str) -> Response:
+        found = next((one for one in up.shares if one["id"] == share), None)
+        if found is None:
+            return _problem(404, "not_found")
+        found |= {"state": "ended", "ended_at": _z(NOW), "ended_by": "Hana Kōwhai"}
+        return JSONResponse(found)
+
+
+VIEWS = {
+    "unpaid": {"open", "due_today", "overdue"},
+    "overdue": {"overdue"},
+    "open": {"open", "due_today"},
+    "paid": {"paid", "credited"},
+}
+
+
+def _invoice_list(up: Upstream, contact: str, view: str, search: str, page: int) -> dict[str, Any]:
+    rows = up.invoices.get(contact, [])
+    views = {name: [row for row in rows if row["standing"] in standings] for name, standings in VIEWS.items()} | {"all": rows}
+    found = [row for row in views[view] if search.casefold() in row["number"].casefold()]
+    shareable = [row for row in rows if row["status"] in ("AUTHORISED", "SUBMITTED", "PAID")]
+    return {
+        "invoices": found[(page - 1) * 50 : page * 50],
+        "page": page,
+        "page_size": 50,
+        "total": len(found),
+        "view": view,
+        "counts": {name: len(held) for name, held in views.items()},
+        "totals": [_totals(currency, rows, views) for currency in sorted({row["currency"] for row in rows})],
+        "shareable": {
+            "count": len(shareable),
+            "totals": [_shareable(currency, shareable) for currency in sorted({row["currency"] for row in shareable})],
+        },
+        "left_out": {"draft": 0, "bill": 0, "voided": 0, "deleted": 0} | up.left_out.get(contact, {}),
+        "today": str(TODAY),
+        "as_of": _z(datetime.now(UTC) - timedelta(minutes=4, seconds=5)),
+    }
+
+
+def _totals(currency: str, rows: list[dict[str, Any]], views: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    due = {name: sum(row["amount_due"] for row in held if row["currency"] == currency) for name, held in views.items()}
+    return due | {"currency": currency, "paid": sum(row["amount_paid"] for row in rows if row["currency"] == currency)}
+
+
+def _shareable(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    of = [row for row in rows if row["currency"] == currency]
+    return {"currency": currency, "total": sum(row["total"] for row in of), "to_pay": sum(row["amount_due"] for row in of)}
+
+
+def _contact(contact: str, name: str, email: str | None, number: str | None) -> dict[str, Any]:
+    persons = [{"name": "Ana Kemp", "email": "ana@rata.example"}, {"name": "Tom Reid", "email": "tom.reid@otherfirm.example"}]
+    return {"id": contact, "name": name, "email": email, "number": number, "is_customer": True, "is_supplier": False, "status": "ACTIVE",
+            "persons": persons if contact == RATA else []}  # fmt: skip
+
+
+def a_day(offset: int = 0) -> date:
+    """A date so many days from the ledger's today."""
+    return TODAY + timedelta(days=offset)
+
+
+def _z(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _problem(status: int, code: str) -> JSONResponse:
+    return JSONResponse(
+        {"type": "about:blank", "title": code, "status": status, "code": code}, status, media_type="application/problem+json"
+    )

@@ -1,0 +1,173 @@
+"""The routes: what providers read of Xero, and the webhook."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
+
+from common.contracts.invoice_lists import InvoiceList, View, list_invoices
+from common.errors import NotFound, Unavailable
+from common.http import CurrentProvider, Db, Now
+from common.logging import get_logger
+from xero_gateway import organisations, store
+from xero_gateway.invoice_reader import InvoiceReader
+from xero_gateway.models import Contact, ContactPerson
+from xero_gateway.settings import Settings
+from xero_gateway.webhooks import LARGEST_BODY, is_signed, resources_in
+from xero_gateway.xero import LONGEST_SEARCH, Xero
+
+PAGE_SIZE = 50
+router = APIRouter()
+log = get_logger()
+
+Page = Annotated[int, Query(ge=1, le=1_000_000)]
+Search = Annotated[str, Query(max_length=LONGEST_SEARCH)]
+
+
+def _xero(request: Request) -> Xero:
+    xero: Xero = request.app.state.xero
+    return xero
+
+
+def _invoice_reader(request: Request) -> InvoiceReader:
+    reader: InvoiceReader = request.app.state.invoice_reader
+    return reader
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+XeroOf = Annotated[Xero, Depends(_xero)]
+InvoicesOf = Annotated[InvoiceReader, Depends(_invoice_reader)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
+
+
+class ContactRow(BaseModel):
+    """A contact in a list."""
+
+    id: str
+    name: str
+    email: str | None
+    number: str | None
+    is_customer: bool
+    is_supplier: bool
+
+
+class ContactList(BaseModel):
+    contacts: list[ContactRow]
+    page: int
+    page_size: int
+    total: int
+
+
+class ContactView(BaseModel):
+    """One contact with the further persons Xero holds for it; status in Xero's words."""
+
+    id: str
+    name: str
+    email: str | None
+    number: str | None
+    status: str
+    persons: list[ContactPerson]
+
+
+class LoadView(BaseModel):
+    """How far a first load is: invoices stored of total, and why it waits, if it does."""
+
+    state: Literal["loading", "waiting", "complete", "cancelled"]
+    stored: int
+    total: int | None
+    waiting_since: datetime | None
+    reason: str | None
+
+
+@router.get("/internal/organisations/{organisation_id}/contacts")
+async def get_contacts(organisation_id: str, _: CurrentProvider, db: Db, xero: XeroOf, search: Search = "", page: Page = 1) -> ContactList:
+    found = await xero.find_contacts(db, organisation_id, search.strip(), page, PAGE_SIZE)
+    rows = [ContactRow.model_validate(contact.model_dump()) for contact in found.contacts]
+    return ContactList(contacts=rows, page=page, page_size=PAGE_SIZE, total=found.total)
+
+
+@router.get("/internal/organisations/{organisation_id}/contacts/{contact_id}")
+async def get_contact(organisation_id: str, contact_id: str, _: CurrentProvider, db: Db, xero: XeroOf) -> ContactView:
+    found: Contact = await xero.contact(db, organisation_id, contact_id)
+    return ContactView.model_validate(found.model_dump())
+
+
+@router.get("/internal/organisations/{organisation_id}/contacts/{contact_id}/invoices")
+async def get_invoices(
+    organisation_id: str,
+    contact_id: str,
+    _: CurrentProvider,
+    db: Db,
+    now: Now,
+    invoices: InvoicesOf,
+    settings: SettingsOf,
+    view: View = "unpaid",
+    search: Search = "",
+    page: Page = 1,
+    date_from: date | None = None,
+    date_to: date | None = None,
+) -> InvoiceList:
+    as_of, found = await invoices.list_of(db, organisation_id, contact_id)
+    return list_invoices(
+        found,
+        await organisations.today_of(db, organisation_id, now, settings.default_time_zone),
+        view=view,
+        search=search,
+        page=page,
+        date_from=date_from,
+        date_to=date_to,
+        as_of=as_of,
+        link=lambda invoice: settings.xero_deep_link.format(invoice_id=invoice.invoice_id),
+    )
+
+
+@router.get("/internal/organisations/{organisation_id}/loads/{load_id}")
+async def get_load(organisation_id: str, load_id: str, _: CurrentProvider, db: Db) -> LoadView:
+    load = await store.find_load(db, organisation_id, load_id)
+    if load is None:
+        raise NotFound
+    return LoadView(state=load.shown_state, stored=load.stored, total=load.total, waiting_since=load.waiting_since, reason=load.reason)
+
+
+@router.post("/webhooks/xero")
+async def receive_webhook(request: Request, db: Db, settings: SettingsOf) -> Response:
+    """Checks the signature of the raw bytes, then marks what to look at in one write. Every answer is empty.
+
+    200 taken, 401 not signed by Xero, 413 too large to be a webhook, 503 could not be stored: Xero sends it again.
+    """
+    body = await _limited_body(request)
+    if body is None:
+        return Response(status_code=413)
+    if not is_signed(body, request.headers.get("x-xero-signature", ""), settings.webhook_keys):
+        return Response(status_code=401)
+    try:
+        resources = resources_in(body)
+    except ValueError:
+        log.error("webhook.unreadable", size=len(body))
+        return Response(status_code=200)
+    try:
+        await store.add_marks(db, sorted(resources))
+    except Unavailable:
+        return Response(status_code=503)
+    db.notify()
+    return Response(status_code=200)
+
+
+async def _limited_body(request: Request) -> bytes | None:
+    """None when it is larger than a webhook may be: refused before reading where the length is told, else while reading."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > LARGEST_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            return None
+    return bytes(body)

@@ -1,0 +1,48 @@
+"""Events in: organisations from auth, shares from sharing."""
+
+from __future__ import annotations
+
+from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
+from common.contracts.sharing import ShareCreated, ShareEnded
+from common.events import Event, Handlers
+from common.mongo import Tx
+from xero_gateway import organisations, watches
+
+
+async def read_organisation(tx: Tx, event: Event[OrganisationConnected]) -> None:
+    it = event.data
+    await organisations.learn_name(tx, it.organisation_id, it.name, it.time_zone, it.version)
+    await organisations.learn_state(tx, it.organisation_id, "connected", it.version)
+
+
+async def rename_organisation(tx: Tx, event: Event[OrganisationUpdated]) -> None:
+    it = event.data
+    await organisations.learn_name(tx, it.organisation_id, it.name, it.time_zone, it.version)
+
+
+async def wait_for_sign_in(tx: Tx, event: Event[OrganisationNeedsReauth]) -> None:
+    await organisations.learn_state(tx, event.data.organisation_id, "needs_reauth", event.data.version)
+
+
+async def leave_organisation(tx: Tx, event: Event[OrganisationDisconnected]) -> None:
+    await organisations.learn_state(tx, event.data.organisation_id, "disconnected", event.data.version)
+
+
+async def watch_contact(tx: Tx, event: Event[ShareCreated]) -> None:
+    it = event.data
+    await watches.begin_watching(tx, it.organisation_id, it.contact_id, it.share_id, it.load_id)
+
+
+async def unwatch_contact(tx: Tx, event: Event[ShareEnded]) -> None:
+    it = event.data
+    await watches.end_watching(tx, it.organisation_id, it.contact_id, it.share_id)
+
+
+HANDLERS: Handlers = {
+    OrganisationConnected: read_organisation,
+    OrganisationUpdated: rename_organisation,
+    OrganisationNeedsReauth: wait_for_sign_in,
+    OrganisationDisconnected: leave_organisation,
+    ShareCreated: watch_contact,
+    ShareEnded: unwatch_contact,
+}

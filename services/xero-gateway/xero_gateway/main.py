@@ -1,0 +1,35 @@
+"""What xero-gateway is made of."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from common.http import ServiceClient
+from common.identity import Signer
+from common.service import create_service
+from xero_gateway.api import router
+from xero_gateway.clients import AccessTokens
+from xero_gateway.handlers import HANDLERS
+from xero_gateway.invoice_reader import InvoiceReader
+from xero_gateway.settings import Settings
+from xero_gateway.store import INDEXES
+from xero_gateway.syncer import Changes, FirstLoads, Reconciliation
+from xero_gateway.xero import Xero
+
+NAME = "xero-gateway"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service with its routes, handlers, loops and its way to Xero."""
+    settings = settings or Settings()
+    auth = ServiceClient(settings.auth_url, signer=Signer(NAME, settings.keys_dir), audience="auth")
+    xero = Xero(settings.xero_api_url, AccessTokens(auth))
+    return create_service(
+        NAME,
+        settings,
+        routers=[router],
+        handlers=HANDLERS,
+        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds)],
+        indexes=INDEXES,
+        resources={"invoice_reader": InvoiceReader(xero), "xero": xero},
+    )

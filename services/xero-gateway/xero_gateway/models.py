@@ -1,0 +1,209 @@
+"""What this service knows about, and the rules that need no input or output."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.contracts.xero_gateway import Invoice, InvoiceSummary
+from xero_gateway.errors import XeroBusy, XeroNeedsReauth, XeroProblem
+
+OVERLAP = timedelta(minutes=5)
+"""How far before a known moment changes are asked for again: clocks differ, and If-Modified-Since counts whole seconds."""
+
+BATCH_INVOICES = 100
+BATCH_BYTES = 1024 * 1024
+LOAD_PAGE = 100
+IDS_AT_ONCE = 40
+"""Xero answers 404 when a query grows too long, at a little over 50 ids."""
+
+Category = Literal["INVOICE", "CONTACT", "CREDITNOTE", "PREPAYMENT", "OVERPAYMENT"]
+CATEGORIES: frozenset[str] = frozenset({"INVOICE", "CONTACT", "CREDITNOTE", "PREPAYMENT", "OVERPAYMENT"})
+
+
+class Shape(BaseModel):
+    """Read from outside or from the database; never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class ContactPerson(Shape):
+    """One of up to five further persons of a contact."""
+
+    name: str
+    email: str | None
+
+
+class Contact(Shape):
+    """A contact of Xero. `merged_to` names the contact that took its place."""
+
+    id: str
+    name: str
+    email: str | None
+    number: str | None
+    status: str
+    is_customer: bool
+    is_supplier: bool
+    persons: list[ContactPerson]
+    merged_to: str | None
+    updated_at: datetime
+
+
+class InvoiceHead(Shape):
+    """Enough of an invoice to know whether it has to be looked at."""
+
+    invoice_id: str
+    contact_id: str
+    type: str
+    updated_at: datetime
+
+    @property
+    def is_sale(self) -> bool:
+        return self.type == "ACCREC"
+
+
+class Fault(Shape):
+    """An invoice that Xero sent and that cannot be read exactly. It is never shown with a guessed figure."""
+
+    invoice_id: str
+    reason: str
+
+
+class ContactsPage(Shape):
+    """One page of contacts; `total` counts all pages."""
+
+    contacts: list[Contact]
+    total: int
+    pages: int
+    read_at: datetime
+
+
+class InvoicesPage(Shape):
+    """One page of invoices with lines. `read_at` is the database's time when the request began."""
+
+    invoices: list[Invoice]
+    faults: list[Fault]
+    total: int
+    pages: int
+    read_at: datetime
+
+
+class SummariesPage(Shape):
+    """One page of invoices without lines."""
+
+    invoices: list[InvoiceSummary]
+    faults: list[Fault]
+    total: int
+    pages: int
+    read_at: datetime
+
+
+class HeadsPage(Shape):
+    """One page of heads."""
+
+    heads: list[InvoiceHead]
+    pages: int
+    read_at: datetime
+
+
+class Published(Shape):
+    """An invoice as it was last published, and the first load that published it, if one did."""
+
+    invoice_id: str
+    contact_id: str
+    updated_at: datetime
+    load_id: str | None = None
+
+
+class Mark(Shape):
+    """Something at Xero that has to be looked at again. `dirty_seq` counts how often that was said."""
+
+    id: str = Field(alias="_id")
+    organisation_id: str
+    category: Category
+    resource_id: str
+    dirty_seq: int
+
+
+class Load(Shape):
+    """The first load of a contact's invoices, page by page; `batches` and `stored` count what was published."""
+
+    id: str = Field(alias="_id")
+    organisation_id: str
+    contact_id: str
+    state: Literal["pending", "complete", "cancelled"]
+    phase: Literal["pages", "changes"] = "pages"
+    next_page: int = 1
+    contact_name: str | None = None
+    began_at: datetime | None = None
+    batches: int = 0
+    stored: int = 0
+    total: int | None = None
+    reason: Literal["xero_unavailable", "xero_busy", "xero_needs_reauth"] | None = None
+    waiting_since: datetime | None = None
+
+    @property
+    def shown_state(self) -> Literal["loading", "waiting", "complete", "cancelled"]:
+        """What people are told about it."""
+        if self.state == "pending":
+            return "waiting" if self.reason else "loading"
+        return self.state
+
+    @property
+    def changes_since(self) -> datetime:
+        """The pass after the pages asks for what changed since then. It runs only once a first page was read."""
+        assert self.began_at is not None
+        return self.began_at - OVERLAP
+
+
+def page_after(load: Load, page: InvoicesPage) -> int | None:
+    """The page to read next, None when the last one was read.
+
+    Pages are cut from a list ordered by id. An invoice that leaves the contact meanwhile moves those behind it forward, over
+    the edge of a page already read: when the list shrank, as many pages are read again.
+    """
+    shrunk_by = (load.total or 0) - page.total
+    if load.next_page > 1 and shrunk_by > 0:
+        return max(1, load.next_page - -(-shrunk_by // LOAD_PAGE))
+    return load.next_page + 1 if load.next_page < page.pages else None
+
+
+def batches_of(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
+    """Cuts invoices into batches of at most 100 and about 1 MiB of JSON; a larger one travels alone."""
+    batch: list[Invoice] = []
+    held = 0
+    for invoice in invoices:
+        size = len(invoice.model_dump_json())
+        if batch and (len(batch) == BATCH_INVOICES or held + size > BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(invoice)
+        held += size
+    if batch:
+        yield batch
+
+
+def wait_after(problem: XeroProblem, attempts: int) -> float:
+    """Seconds until background work tries again: as Xero says, or longer with each attempt, at most a minute.
+
+    Signing in again ends the wait of `xero_needs_reauth` at once, by an event.
+    """
+    if isinstance(problem, XeroNeedsReauth):
+        return 60.0
+    if isinstance(problem, XeroBusy):
+        return (problem.retry_after or 5.0) + random.random()
+    return float(min(60, 2 ** min(attempts, 6))) * (0.5 + random.random() / 2)
+
+
+def version_of(updated_at: datetime) -> int:
+    """Milliseconds since 1970: what orders the events about one invoice or contact."""
+    return round(updated_at.timestamp() * 1000)
+
+
+def key_of(*parts: str) -> str:
+    """The `_id` of something that has no id of its own, such as a contact within an organisation."""
+    return ":".join(parts)

@@ -1,0 +1,52 @@
+"""Asking Xero from time to time what changed: webhooks get lost, and some installations receive none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from common import claims
+from common.mongo import Document, Reader, Tx
+from xero_gateway import store
+from xero_gateway.models import OVERLAP, Contact, InvoiceHead, Published
+
+
+def changes_since(row: Document) -> datetime:
+    """What the next pass asks for."""
+    high_water: datetime = row["high_water"]
+    return high_water - OVERLAP
+
+
+async def news_among(reader: Reader, organisation_id: str, heads: Sequence[InvoiceHead]) -> set[str]:
+    """The invoices among `heads` that have to be looked at: sales of a watched contact or published before, unless known as they are."""
+    sales = [head for head in heads if head.is_sale]
+    watched = await store.watched_among(reader, organisation_id, (head.contact_id for head in sales))
+    before = await store.published_among(reader, organisation_id, (head.invoice_id for head in sales))
+    return {head.invoice_id for head in sales if _is_news(head, before.get(head.invoice_id), watched)}
+
+
+async def contacts_of_interest(reader: Reader, organisation_id: str, contacts: Sequence[Contact]) -> set[str]:
+    """The contacts that are watched, or were merged into one that is."""
+    ids = {contact.id for contact in contacts} | {contact.merged_to for contact in contacts if contact.merged_to}
+    watched = await store.watched_among(reader, organisation_id, ids)
+    return {contact.id for contact in contacts if contact.id in watched or contact.merged_to in watched}
+
+
+async def finish_pass(tx: Tx, row: Document, read_at: datetime, invoice_ids: set[str], contact_ids: set[str], every_seconds: float) -> None:
+    """Marks what was found; the next pass begins from when this one did. Raises LeaseLost."""
+    organisation_id = row["organisation_id"]
+    marks = [(organisation_id, "INVOICE", key) for key in sorted(invoice_ids)]
+    await store.add_marks(tx, marks + [(organisation_id, "CONTACT", key) for key in sorted(contact_ids)])
+    update = claims.later(every_seconds, high_water=read_at, attempts=0, reported=0)
+    await claims.finish(tx, store.RECONCILIATIONS, row, update)
+
+
+async def rest(tx: Tx, row: Document) -> None:
+    """Nothing is shared any more: no further passes until something is. Raises LeaseLost."""
+    await claims.finish(tx, store.RECONCILIATIONS, row, claims.done("idle"))
+
+
+def _is_news(head: InvoiceHead, known: Published | None, watched: set[str]) -> bool:
+    if known is None:
+        return head.contact_id in watched
+    return (known.updated_at, known.contact_id) != (head.updated_at, head.contact_id)

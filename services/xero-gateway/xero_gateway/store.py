@@ -1,0 +1,266 @@
+"""Every Mongo query of this service but those of the kept lists, and all indexes. Scoping arguments come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from common import claims
+from common.mongo import Database, Document, Index, Indexes, Reader, Tx
+from xero_gateway.models import Load, Mark, Published, key_of
+
+ORGANISATIONS = "organisations"
+SHARES = "shares"
+LOADS = "loads"
+MARKS = "marks"
+PUBLISHED = "published"
+RECONCILIATIONS = "reconciliations"
+PAUSES = "pauses"
+LIST_HEADS = "list_heads"
+LIST_PARTS = "list_parts"
+
+INDEXES: Indexes = {
+    ORGANISATIONS: [],
+    SHARES: [Index(("organisation_id", 1), ("contact_id", 1), where={"live": True})],
+    LOADS: [claims.INDEX, Index(("organisation_id", 1), ("contact_id", 1))],
+    MARKS: [claims.INDEX, Index(("organisation_id", 1), ("state", 1))],
+    PUBLISHED: [Index(("organisation_id", 1), ("contact_id", 1))],
+    RECONCILIATIONS: [claims.INDEX],
+    PAUSES: [Index(("paused_until", 1), expire_after=0)],
+    LIST_HEADS: [Index(("purge_at", 1), expire_after=0)],
+    LIST_PARTS: [Index(("list_id", 1), ("place", 1)), Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
+}
+NEW_WORK = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 0, "reported": 0}
+
+
+# Organisations
+
+
+async def find_organisation(reader: Reader, organisation_id: str) -> Document | None:
+    found: Document | None = await reader.collection(ORGANISATIONS).find_one({"_id": organisation_id})
+    return found
+
+
+async def save_organisation(tx: Tx, organisation_id: str, facts: Document) -> None:
+    await tx.collection(ORGANISATIONS).update_one({"_id": organisation_id}, {"$set": facts}, upsert=True)
+
+
+# Shares: which contacts are watched
+
+
+async def find_share(reader: Reader, share_id: str) -> Document | None:
+    found: Document | None = await reader.collection(SHARES).find_one({"_id": share_id})
+    return found
+
+
+async def save_share(tx: Tx, organisation_id: str, contact_id: str, share_id: str, *, live: bool) -> None:
+    row = {"organisation_id": organisation_id, "contact_id": contact_id, "live": live}
+    await tx.collection(SHARES).replace_one({"_id": share_id}, row, upsert=True)
+
+
+async def watched_among(reader: Reader, organisation_id: str, contact_ids: Iterable[str]) -> set[str]:
+    """Those of the contacts that have a live share."""
+    where = {"organisation_id": organisation_id, "contact_id": {"$in": sorted(set(contact_ids))}, "live": True}
+    return {row["contact_id"] for row in await reader.collection(SHARES).find(where, projection={"contact_id": 1})}
+
+
+async def watches_any(reader: Reader, organisation_id: str) -> bool:
+    """Whether the organisation has a live share at all."""
+    where = {"organisation_id": organisation_id, "live": True}
+    return await reader.collection(SHARES).find_one(where, projection={"_id": 1}) is not None
+
+
+# First loads
+
+
+async def find_load(reader: Reader, organisation_id: str, load_id: str) -> Load | None:
+    row = await reader.collection(LOADS).find_one({"_id": load_id, "organisation_id": organisation_id})
+    return Load.model_validate(row) if row else None
+
+
+async def add_load(tx: Tx, organisation_id: str, contact_id: str, load_id: str, state: str) -> None:
+    """Does nothing when the load is there."""
+    row = {**NEW_WORK, "state": state, "organisation_id": organisation_id, "contact_id": contact_id}
+    await tx.collection(LOADS).update_one({"_id": load_id}, {"$setOnInsert": row}, upsert=True)
+
+
+async def change_loads(tx: Tx, organisation_id: str, contact_id: str, *, state: str, to: str) -> None:
+    """All loads of the contact in one state get another; leases end, so that whoever holds one loses what it reads."""
+    where = {"organisation_id": organisation_id, "contact_id": contact_id, "state": state}
+    update = {"$set": {"state": to, "due_at": claims.IMMEDIATELY}, "$unset": {"lease": "", "lease_until": ""}}
+    await tx.collection(LOADS).update_many(where, update)
+
+
+# What was published
+
+
+async def published_among(reader: Reader, organisation_id: str, invoice_ids: Iterable[str]) -> dict[str, Published]:
+    """Those of the invoices that were ever published, by id."""
+    ids = [key_of(organisation_id, invoice_id) for invoice_id in invoice_ids]
+    rows = await reader.collection(PUBLISHED).find({"_id": {"$in": ids}})
+    return {row["invoice_id"]: Published.model_validate(row) for row in rows}
+
+
+async def published_of_contact(reader: Reader, organisation_id: str, contact_id: str) -> list[str]:
+    """Ids of the invoices that belonged to the contact when they were last published."""
+    rows = await reader.collection(PUBLISHED).find({"organisation_id": organisation_id, "contact_id": contact_id})
+    return [row["invoice_id"] for row in rows]
+
+
+async def published_any(reader: Reader, organisation_id: str) -> bool:
+    return await reader.collection(PUBLISHED).find_one({"organisation_id": organisation_id}, projection={"_id": 1}) is not None
+
+
+async def save_published(tx: Tx, organisation_id: str, published: Iterable[Published]) -> None:
+    """Keeps the load of an invoice when the new row names none."""
+    changes = [
+        (
+            {"_id": key_of(organisation_id, row.invoice_id)},
+            {"$set": {"organisation_id": organisation_id, **row.model_dump(exclude_none=True)}},
+        )
+        for row in published
+    ]
+    await tx.collection(PUBLISHED).upsert_many(changes)
+
+
+# Marks: what has to be looked at
+
+
+async def add_marks(where: Reader, marks: Iterable[tuple[str, str, str]]) -> None:
+    """(organisation, category, resource) each marked once more, in one write."""
+    first = {name: value for name, value in NEW_WORK.items() if name != "state"}
+    changes = [
+        (
+            {"_id": key_of(organisation_id, category, resource_id)},
+            {
+                "$inc": {"dirty_seq": 1},
+                "$set": {"state": "pending"},
+                "$setOnInsert": {"organisation_id": organisation_id, "category": category, "resource_id": resource_id, **first},
+            },
+        )
+        for organisation_id, category, resource_id in marks
+    ]
+    await where.collection(MARKS).upsert_many(changes)
+
+
+async def park_marks(tx: Tx, organisation_id: str, reasons: Mapping[str, str]) -> None:
+    """Invoices that cannot be read, with why; a mark that waits to be looked at stays as it is."""
+    for invoice_id, reason in reasons.items():
+        row = {**NEW_WORK, "organisation_id": organisation_id, "category": "INVOICE", "resource_id": invoice_id, "dirty_seq": 0}
+        key = {"_id": key_of(organisation_id, "INVOICE", invoice_id)}
+        await tx.collection(MARKS).update_one(key, {"$setOnInsert": {**row, "state": "parked", "reason": reason}}, upsert=True)
+
+
+async def clear_mark(tx: Tx, row: Document) -> None:
+    """Removes a mark unless it was set again meanwhile; then it is due at once. Raises LeaseLost."""
+    cleared = await tx.collection(MARKS).delete_one({**claims.mine(row), "dirty_seq": Mark.model_validate(row).dirty_seq})
+    if not cleared:
+        await claims.finish(tx, MARKS, row, claims.later(0, attempts=0, reported=0))
+
+
+# Reconciliation
+
+
+async def add_reconciliation(tx: Tx, organisation_id: str, high_water: datetime) -> None:
+    """Begins, or wakes when nobody was watched for a while; an existing high water mark stays."""
+    rows = tx.collection(RECONCILIATIONS)
+    if not (await rows.update_one({"_id": organisation_id, "state": "idle"}, {"$set": NEW_WORK})).matched:
+        first = {**NEW_WORK, "organisation_id": organisation_id, "high_water": high_water}
+        await rows.update_one({"_id": organisation_id}, {"$setOnInsert": first}, upsert=True)
+
+
+async def ask_for_reconciliation(tx: Tx, organisation_id: str, since: datetime | None = None) -> None:
+    """Makes it due now, from `since` on when that is earlier. A run under way loses its lease and begins again."""
+    update: Document = {"$set": {"due_at": claims.IMMEDIATELY}, "$unset": {"lease": "", "lease_until": ""}}
+    if since:
+        update["$min"] = {"high_water": since}
+    await tx.collection(RECONCILIATIONS).update_one({"_id": organisation_id, "state": "pending"}, update)
+
+
+async def ask_for_all_reconciliations(db: Database) -> None:
+    """Makes every organisation's reconciliation due now; one under way goes on."""
+    await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, {"$set": {"due_at": claims.IMMEDIATELY}})
+
+
+# All background work
+
+
+async def hurry(tx: Tx, organisation_id: str) -> None:
+    """What waits for this organisation's Xero is due now."""
+    for collection in (LOADS, MARKS, RECONCILIATIONS):
+        where = {"organisation_id": organisation_id, "state": "pending"}
+        await tx.collection(collection).update_many(where, {"$set": {"due_at": claims.IMMEDIATELY}})
+
+
+async def give_back(db: Database, collection: str, rows: Sequence[Document], seconds: float, **changes: Any) -> None:
+    """Claimed rows are due again in `seconds`; those whose lease was lost stay as they are."""
+    for row in rows:
+        await db.collection(collection).update_one(claims.mine(row), claims.later(seconds, **changes))
+
+
+# Pauses Xero asked for
+
+
+async def find_pause(db: Database, organisation_id: str) -> float | None:
+    """Seconds that Xero still wants this organisation to be left alone; None when it may be called."""
+    left = {"$divide": [{"$subtract": ["$paused_until", "$$NOW"]}, 1000]}
+    where = {"_id": organisation_id, "$expr": {"$gt": ["$paused_until", "$$NOW"]}}
+    found = await db.collection(PAUSES).find_one(where, {"left": left})
+    return float(found["left"]) if found else None
+
+
+async def pause(db: Database, organisation_id: str, seconds: float) -> None:
+    """No call for this organisation in the next `seconds`, whatever process would make it; a longer pause stays."""
+    until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(seconds * 1000)}}
+    update = [{"$set": {"paused_until": {"$max": ["$paused_until", until]}}}]
+    await db.collection(PAUSES).update_one({"_id": organisation_id}, update, upsert=True)
+
+
+# Lists of a contact's invoices, kept for some minutes. The head names the list in force; its parts go by themselves
+
+
+async def find_list(reader: Reader, organisation_id: str, contact_id: str) -> tuple[datetime, list[str]] | None:
+    """When it was read and its parts as JSON, while it is fresh."""
+    fresh = {"_id": key_of(organisation_id, contact_id), "list_id": {"$ne": None}, "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+    head = await reader.collection(LIST_HEADS).find_one(fresh)
+    if head is None:
+        return None
+    rows = await reader.collection(LIST_PARTS).find({"list_id": head["list_id"]}, sort=[("place", 1)])
+    return (head["as_of"], [row["invoices"] for row in rows]) if len(rows) == head["parts"] else None
+
+
+async def begin_list(db: Database, organisation_id: str, contact_id: str, generation: str, purge_at: datetime) -> str:
+    """The generation a list read from now on belongs to: the one in force, else the one given."""
+    facts = {"organisation_id": {"$literal": organisation_id}, "contact_id": {"$literal": contact_id}, "purge_at": purge_at}
+    update = [{"$set": {**facts, "generation": {"$ifNull": ["$generation", generation]}}}]
+    head = await db.collection(LIST_HEADS).find_one_and_update({"_id": key_of(organisation_id, contact_id)}, update, upsert=True)
+    assert head is not None
+    return str(head["generation"])
+
+
+async def add_list_part(
+    db: Database, organisation_id: str, contact_id: str, list_id: str, place: int, ids: list[str], invoices: str, purge_at: datetime
+) -> None:
+    row = {"organisation_id": organisation_id, "contact_id": contact_id, "list_id": list_id, "place": place, "purge_at": purge_at}
+    await db.collection(LIST_PARTS).insert_one({"_id": key_of(list_id, str(place)), **row, "ids": ids, "invoices": invoices})
+
+
+async def keep_list(db: Database, organisation_id: str, contact_id: str, generation: str, head: Document) -> bool:
+    """Puts a list into force, unless something changed since its reading began."""
+    where = {"_id": key_of(organisation_id, contact_id), "generation": generation}
+    return (await db.collection(LIST_HEADS).update_one(where, {"$set": head})).matched == 1
+
+
+async def contacts_listing(reader: Reader, organisation_id: str, invoice_ids: Sequence[str]) -> set[str]:
+    """The contacts with a kept list that holds one of the invoices: where an invoice was before it moved."""
+    where = {"organisation_id": organisation_id, "ids": {"$in": list(invoice_ids)}}
+    return {row["contact_id"] for row in await reader.collection(LIST_PARTS).find(where, projection={"contact_id": 1})}
+
+
+async def drop_lists(where: Reader, organisation_id: str, contact_ids: Iterable[str] | None, generation: str) -> None:
+    """The lists of these contacts, or of all, are in force no longer, nor will be those being read now."""
+    heads: Document = {"organisation_id": organisation_id}
+    if contact_ids is not None:
+        heads["_id"] = {"$in": [key_of(organisation_id, contact_id) for contact_id in contact_ids]}
+    await where.collection(LIST_HEADS).update_many(heads, {"$set": {"generation": generation, "list_id": None}})

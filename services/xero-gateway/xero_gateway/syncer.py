@@ -1,0 +1,154 @@
+"""The loops that keep snapshots true: what was marked, first loads, and asking Xero from time to time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+from common.mongo import Database, Document
+from xero_gateway import loads, marks, organisations, reconciliations, store
+from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth
+from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Load, wait_after
+from xero_gateway.workers import work_off
+from xero_gateway.xero import BACKGROUND, Xero
+
+LEASE_SECONDS = 90.0
+PASS_LEASE_SECONDS = 300.0
+
+
+class Changes:
+    """Looks at what was marked, at most 40 things at a time for an organisation, and publishes what became of it."""
+
+    name = "changes"
+
+    def __init__(self, xero: Xero) -> None:
+        self._xero = xero
+
+    async def run(self, db: Database) -> None:
+        await work_off(db, store.MARKS, self.look, limit=IDS_AT_ONCE, lease=LEASE_SECONDS)
+
+    async def look(self, db: Database, rows: list[Document]) -> None:
+        """One organisation's claimed marks. What Xero does not let us read now is tried again later."""
+        organisation = str(rows[0]["organisation_id"])
+        state = await organisations.state_of(db, organisation)
+        if state is None or not await marks.is_of_interest(db, organisation):
+            await db.transact(marks.drop_marks, organisation, rows)
+            return
+        try:
+            if state != "connected":
+                raise XeroNeedsReauth
+            await self._look(db, organisation, rows)
+        except XERO_PROBLEMS as problem:
+            await store.give_back(db, store.MARKS, rows, wait_after(problem, max(row["attempts"] for row in rows)))
+
+    async def _look(self, db: Database, organisation: str, rows: list[Document]) -> None:
+        invoices = [row for row in rows if row["category"] == "INVOICE"]
+        contacts = [row for row in rows if row["category"] == "CONTACT"]
+        credits = [row for row in rows if row["category"] not in ("INVOICE", "CONTACT")]
+        if invoices:
+            page = await self._xero.invoices_by_ids(db, organisation, [row["resource_id"] for row in invoices])
+            await db.transact(marks.apply_invoices, organisation, invoices, page)
+        if contacts:
+            found = await self._xero.contacts_by_ids(db, organisation, [row["resource_id"] for row in contacts])
+            heirs = {contact.merged_to for contact in found.contacts if contact.merged_to}
+            gained = await self._gained(db, organisation, heirs)
+            await db.transact(marks.apply_contacts, organisation, contacts, found, gained)
+        if credits:
+            await db.transact(marks.apply_credits, organisation, credits)
+
+    async def _gained(self, db: Database, organisation: str, contacts: set[str]) -> set[str]:
+        """Invoices that watched contacts have by now and that were not published as theirs."""
+        found: set[str] = set()
+        for contact in await store.watched_among(db, organisation, contacts):
+            async for page in every_page(partial(self._xero.heads_of_contact, db, organisation, contact)):
+                found |= await reconciliations.news_among(db, organisation, page.heads)
+        return found
+
+
+class FirstLoads:
+    """Loads the invoices of contacts that were shared for the first time, a page at a time, in turn for each organisation."""
+
+    name = "first loads"
+
+    def __init__(self, xero: Xero) -> None:
+        self._xero = xero
+
+    async def run(self, db: Database) -> None:
+        await work_off(db, store.LOADS, self.load, limit=1, lease=LEASE_SECONDS)
+
+    async def load(self, db: Database, rows: list[Document]) -> None:
+        """One page of each claimed load."""
+        for row in rows:
+            try:
+                await self._load_page(db, row)
+            except XERO_PROBLEMS as problem:
+                await loads.wait_for_xero(db, row, problem)
+
+    async def _load_page(self, db: Database, row: Document) -> None:
+        load = Load.model_validate(row)
+        organisation, contact, number = load.organisation_id, load.contact_id, load.next_page
+        name = load.contact_name or (await self._xero.contact(db, organisation, contact, BACKGROUND)).name
+        if load.phase == "pages":
+            page = await self._xero.shareable_invoices(db, organisation, contact, number, LOAD_PAGE)
+        else:
+            page = await self._xero.invoices_changed(db, organisation, contact, load.changes_since, number, LOAD_PAGE)
+        await db.transact(loads.take_page, row, name, page)
+
+
+class Reconciliation:
+    """Asks Xero what changed: at the start, after a reconnection or a first load, and every `every_seconds`."""
+
+    name = "reconciliation"
+
+    def __init__(self, xero: Xero, every_seconds: float) -> None:
+        self._xero = xero
+        self._every_seconds = every_seconds
+
+    async def run(self, db: Database) -> None:
+        await store.ask_for_all_reconciliations(db)
+        await work_off(db, store.RECONCILIATIONS, self.ask, limit=1, lease=PASS_LEASE_SECONDS)
+
+    async def ask(self, db: Database, rows: list[Document]) -> None:
+        """One pass for each claimed organisation."""
+        for row in rows:
+            organisation = row["organisation_id"]
+            try:
+                if not await store.watches_any(db, organisation):
+                    await db.transact(reconciliations.rest, row)
+                    continue
+                if await organisations.state_of(db, organisation) != "connected":
+                    raise XeroNeedsReauth
+                await self._pass(db, row)
+            except XERO_PROBLEMS as problem:
+                await store.give_back(db, store.RECONCILIATIONS, [row], wait_after(problem, row["attempts"]))
+
+    async def _pass(self, db: Database, row: Document) -> None:
+        organisation, since = row["organisation_id"], reconciliations.changes_since(row)
+        read_at = await db.now()
+        invoices: set[str] = set()
+        async for heads in every_page(partial(self._xero.heads_changed, db, organisation, since)):
+            invoices |= await reconciliations.news_among(db, organisation, heads.heads)
+        contacts: set[str] = set()
+        async for found in every_page(partial(self._xero.contacts_changed, db, organisation, since)):
+            contacts |= await reconciliations.contacts_of_interest(db, organisation, found.contacts)
+        await db.transact(reconciliations.finish_pass, row, read_at, invoices, contacts, self._every_seconds)
+
+
+class Paged(Protocol):
+    """An answer that is one of several."""
+
+    @property
+    def pages(self) -> int: ...
+
+
+P = TypeVar("P", bound=Paged)
+
+
+async def every_page(read: Callable[[int], Awaitable[P]]) -> AsyncIterator[P]:
+    """Reads page by page to the last one."""
+    number, pages = 1, 1
+    while number <= pages:
+        page = await read(number)
+        yield page
+        number, pages = number + 1, page.pages

@@ -1,0 +1,71 @@
+"""Working off claimed rows: one task for each organisation, so that a slow or paused one delays no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import groupby
+
+from common import claims
+from common.errors import ServiceError
+from common.logging import get_logger
+from common.mongo import Database, DatabaseUnavailable, Document
+from xero_gateway import store
+
+POLL_SECONDS = 0.2
+FAILED_SECONDS = 60.0
+Work = Callable[[Database, list[Document]], Awaitable[None]]
+log = get_logger()
+
+
+async def work_off(db: Database, collection: str, work: Work, *, limit: int, lease: float) -> None:
+    """Claims due rows and hands them to `work`, rows of one organisation at a time, until it is cancelled."""
+    busy: set[str] = set()
+
+    async def run(organisation: str, rows: list[Document]) -> None:
+        try:
+            await _run(db, collection, work, rows)
+        finally:
+            busy.discard(organisation)
+            db.notify()
+
+    async with asyncio.TaskGroup() as group:
+        while True:
+            rows = await _claimed(db, collection, busy, limit, lease)
+            for organisation, theirs in groupby(sorted(rows, key=_organisation), key=_organisation):
+                busy.add(organisation)
+                group.create_task(run(organisation, list(theirs)))
+            if not rows:
+                await db.changed(within=POLL_SECONDS)
+
+
+def _organisation(row: Document) -> str:
+    return str(row["organisation_id"])
+
+
+async def _claimed(db: Database, collection: str, busy: set[str], limit: int, lease: float) -> list[Document]:
+    try:
+        return await claims.claim(db, collection, limit=limit, lease=lease, where={"organisation_id": {"$nin": sorted(busy)}})
+    except DatabaseUnavailable:
+        await asyncio.sleep(1)
+        return []
+
+
+async def _run(db: Database, collection: str, work: Work, rows: list[Document]) -> None:
+    """Whatever goes wrong with one organisation's rows, the others go on; these are tried again later."""
+    try:
+        await work(db, rows)
+    except claims.LeaseLost:
+        log.info("work.lease_lost", collection=collection)
+    except DatabaseUnavailable:
+        log.warning("work.database_away", collection=collection)
+    except Exception as error:  # the one place where any failure of background work must be survived
+        log.error("work.failed", collection=collection, ids=[row["_id"] for row in rows][:5], exc_info=error)
+        await _give_back(db, collection, rows)
+
+
+async def _give_back(db: Database, collection: str, rows: list[Document]) -> None:
+    try:
+        await store.give_back(db, collection, rows, FAILED_SECONDS)
+    except ServiceError:
+        log.warning("work.database_away", collection=collection)

@@ -1,0 +1,96 @@
+"""Rate limits, to the call."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from xero_simulator.limits import Limiter, Refusal
+from xero_simulator.simulator import Simulator
+from xero_simulator.testing import Connected
+
+NOW = datetime(2026, 6, 18, 9, 0, tzinfo=UTC)
+
+
+def used(limiter: Limiter, tenant: str, count: int, moment: datetime = NOW) -> list[Refusal | None]:
+    answers = []
+    for _ in range(count):
+        answers.append(limiter.enter(tenant, moment))
+        if answers[-1] is None:
+            limiter.leave(tenant)
+    return answers
+
+
+def test_the_sixty_first_call_of_a_minute_waits_for_the_next() -> None:
+    limiter = Limiter()
+    assert used(limiter, "a", 60) == [None] * 60
+    refusal = limiter.enter("a", NOW)
+    assert refusal is not None
+    assert refusal.problem == "minute"
+    assert refusal.retry_after is not None
+    assert 1 <= refusal.retry_after <= 60
+    assert used(limiter, "a", 1, NOW + timedelta(seconds=refusal.retry_after)) == [None]
+
+
+def test_another_organisation_has_its_own_minute() -> None:
+    limiter = Limiter()
+    used(limiter, "a", 61)
+    assert used(limiter, "b", 1) == [None]
+
+
+def test_the_five_thousand_and_first_call_of_a_day_waits_for_hours() -> None:
+    limiter, moment = Limiter(), NOW
+    left = limiter.budget("a").day.seconds_to_next(int(NOW.timestamp() * 1000))
+    moment += timedelta(seconds=left)
+    for minute in range(100):
+        assert set(used(limiter, "a", 50, moment + timedelta(minutes=minute))) == {None}
+    refusal = limiter.enter("a", moment + timedelta(minutes=100))
+    assert refusal is not None
+    assert (refusal.problem, refusal.retry_after) == ("day", 86_400 - 6_000)
+    assert limiter.headers("a", moment + timedelta(minutes=100))["X-DayLimit-Remaining"] == "0"
+
+
+def test_the_app_has_ten_thousand_a_minute_over_all_organisations() -> None:
+    limiter = Limiter()
+    for place in range(200):
+        assert set(used(limiter, f"o{place}", 50)) == {None}
+    assert limiter.enter("another", NOW) == Refusal("appminute")
+    assert not limiter.enter_app(NOW)
+
+
+def test_refused_calls_do_not_count() -> None:
+    limiter = Limiter()
+    used(limiter, "a", 100)
+    assert limiter.headers("a", NOW)["X-DayLimit-Remaining"] == "4940"
+
+
+async def test_the_sixth_call_at_the_same_time_is_refused_without_a_time_to_wait(simulator: Simulator, connected: Connected) -> None:
+    connection = await connected()
+    simulator.faults.slow_seconds = 0.2
+    answers = await asyncio.gather(*(connection.read("Organisation") for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [429]
+    (refused,) = [answer for answer in answers if answer.status_code == 429]
+    assert refused.headers["X-Rate-Limit-Problem"] == "concurrent"
+    assert "Retry-After" not in refused.headers
+    assert (await connection.read("Organisation")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem", "header"), [("limit_minute", "minute", "X-MinLimit-Remaining"), ("limit_day", "day", "X-DayLimit-Remaining")]
+)
+async def test_a_used_up_limit_can_be_played(simulator: Simulator, connected: Connected, fault: str, problem: str, header: str) -> None:
+    connection = await connected()
+    setattr(simulator.faults, fault, True)
+    refused = await connection.read("Contacts")
+    assert (refused.status_code, refused.headers["X-Rate-Limit-Problem"], refused.headers[header]) == (429, problem, "0")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+async def test_moving_the_clock_opens_a_new_minute(simulator: Simulator, connected: Connected) -> None:
+    connection = await connected()
+    budget = simulator.limiter.budget(connection.tenant)
+    assert (await connection.read("Organisation")).status_code == 200
+    budget.minute.used = 60
+    assert (await connection.read("Organisation")).headers["X-Rate-Limit-Problem"] == "minute"
+    simulator.clock.advance(60)
+    assert (await connection.read("Organisation")).status_code == 200

@@ -1,0 +1,1 @@
+"""Tests and figures of the whole product."""

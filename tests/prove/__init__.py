@@ -1,0 +1,1 @@
+"""Proofs with the full counts: `make prove`."""
