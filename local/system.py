@@ -74,7 +74,7 @@ PASSED_ON = {
     ),
     "xero-gateway": ("XERO_API_URL", "XERO_WEBHOOK_KEY", "XERO_DEEP_LINK"),
     "web": ("XERO_SCOPES", "XERO_CONTACTS_URL"),
-    "notifier": ("SMTP_HOST", "SMTP_PORT", "SMTP_STARTTLS", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM"),
+    "notifier": ("SMTP_HOST", "SMTP_PORT", "SMTP_STARTTLS", "SMTP_USERNAME", "SMTP_PASSWORD", "MAIL_FROM"),
 }
 SIMULATED_CLIENT = {"XERO_CLIENT_ID": "simulated-client", "XERO_CLIENT_SECRET": "simulated-secret"}
 SIMULATED_WEBHOOK_KEY = "simulated-webhook-key"

@@ -279,7 +279,8 @@ class Database:
     async def changed(self, within: float) -> None:
         """Returns at the next commit of this process, or after `within` seconds: polling finds what other processes did."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._change.wait(), within)
+            async with asyncio.timeout(within):  # not wait_for: on Python 3.11 it can swallow being cancelled
+                await self._change.wait()
 
     async def prepare(self, indexes: Indexes) -> None:
         """Makes collections and indexes. Collections first: making one inside concurrent transactions conflicts."""

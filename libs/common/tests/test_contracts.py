@@ -14,9 +14,11 @@ from cloudevents.core.v1.event import CloudEvent
 
 from common import contracts
 from common.clock import utc_now
+from common.contracts.auth import OrganisationConnected
 from common.contracts.sharing import ShareEnded
 from common.contracts.xero_gateway import Invoice
 from common.events import EventData, decode, new_event
+from common.mongo import OUTBOX, Database, Tx
 
 SCHEMAS = Path(__file__).parent / "schemas"
 PUBLISHERS = [module.name for module in pkgutil.iter_modules(contracts.__path__)]
@@ -49,7 +51,7 @@ def test_an_events_type_names_its_publisher_and_carries_no_secret(kind: type[Eve
 def test_the_envelope_is_a_cloud_event() -> None:
     data = ShareEnded(share_id="shr_1", organisation_id="org_1", contact_id="c", reason="revoked", ended_at=utc_now(), version=3)
     event = new_event("sharing", "shr_1", data, correlation="cor_1")
-    body = event.model_dump_json(exclude_none=True)
+    body = event.model_dump_json()
     read = JSONFormat().read(CloudEvent, body)
     assert (read.get_id(), read.get_type(), read.get_subject()) == (event.id, "sharing.share.ended.v1", "shr_1")
     assert read.get_extension("correlationid") == "cor_1"
@@ -82,3 +84,15 @@ def _breaks(promised: dict[str, Any], now: dict[str, Any], where: str = "") -> l
 
 def _bare(schema: Any) -> Any:
     return {key: value for key, value in schema.items() if key not in ("description", "title", "default")}
+
+
+async def test_an_emitted_event_keeps_its_empty_fields(database: Database) -> None:
+    """A required field that may be None must be there for the reader, who parks the event otherwise."""
+    empty = OrganisationConnected(organisation_id="org_1", tenant_id="t", name="n", time_zone=None, version=1)
+
+    async def say(tx: Tx) -> None:
+        await tx.emit("org_1", empty)
+
+    await database.transact(say)
+    (row,) = await database.collection(OUTBOX).find({})
+    assert decode(row["body"]).data == empty

@@ -120,8 +120,9 @@ class Auth:
 class World:
     """The gateway with everything around it."""
 
-    def __init__(self, service: Harness, simulator: httpx.AsyncClient, auth: Auth, url: str) -> None:
+    def __init__(self, service: Harness, simulator: httpx.AsyncClient, auth: Auth, url: str, knobs: dict[str, str]) -> None:
         self.service = service
+        self.knobs = knobs
         self.db = service.db
         self.xero = simulator
         self.auth = auth
@@ -200,7 +201,7 @@ async def world(harness: HarnessFactory, keys: Path, made_books: Path, tmp_path:
         auth = Auth(simulator, keys / "public")
         knobs = {"auth_url": f"http://127.0.0.1:{ports[1]}", "xero_api_url": f"{xero_url}/api.xro/2.0", "xero_webhook_key": WEBHOOK_KEY}
         async with served(auth.app, ports[1]), harness(create_app, Settings, **knobs) as service, served(service.app, ports[2]) as url:
-            world = World(service, simulator, auth, url)
+            world = World(service, simulator, auth, url, knobs)
             world.kowhai = await auth.connect("kowhai")
             await world.knows(world.kowhai)
             yield world

@@ -1,6 +1,13 @@
 """Snapshots stay true: webhooks, first loads and reconciliation against the simulator."""
 
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,6 +116,50 @@ async def test_a_load_goes_on_after_its_process_was_killed(world: Any) -> None:
     assert len(found) > 1000
     assert all(len(batch.invoices) <= 100 for batch in batches)
     assert [batch.batches for batch in batches if batch.batches] == [len(batches)]
+
+
+@asynccontextmanager
+async def a_process(world: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as it really runs, on the same database; killed at the end with no chance to tidy up."""
+    settings = world.service.runtime.settings.model_dump(exclude_none=True) | world.knobs
+    environment = {name.upper(): str(value) for name, value in settings.items()}
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        environment |= {"PORT": str(one.getsockname()[1]), "HEALTH_PORT": str(other.getsockname()[1])}
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "xero_gateway", env=os.environ | environment, stdout=DEVNULL)
+    try:
+        yield child
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def test_kill_9_in_the_middle_of_a_load_loses_and_repeats_nothing(world: Any, eventually: Any) -> None:
+    contact = await large_contact(world)
+    await world.act("faults", slow_seconds=0.1)
+    await world.share(contact["id"], "shr_1", "lod_1")
+
+    async def stored() -> int:
+        load = await store.find_load(world.db, world.kowhai, "lod_1")
+        return load.stored if load else 0
+
+    async with a_process(world):
+        await eventually(stored)
+    killed_at = await stored()
+    await lease_ends(world)
+    async with a_process(world):
+
+        async def complete() -> bool:
+            return bool((await world.get("loads/lod_1")).json()["state"] == "complete")
+
+        await eventually(complete)
+    batches = await world.service.published(InvoicesFetched)
+    assert 0 < killed_at < batches[-1].stored
+    assert sorted(batch.version for batch in batches) == list(range(1, len(batches) + 1))
+    found = Counter(it.invoice_id for batch in batches for it in batch.invoices)
+    assert set(found.values()) == {1}
+    assert len(found) == batches[-1].total
 
 
 async def large_contact(world: Any) -> dict[str, Any]:
@@ -303,14 +354,20 @@ async def test_a_renamed_or_archived_contact_is_told(working: Any, eventually: A
 
 
 async def test_a_merger_moves_what_was_published_and_brings_what_was_not(working: Any, eventually: Any) -> None:
+    """Told of the contacts alone: the service does not count on a word about each invoice."""
     merged = await loaded(working, "C-001", eventually)
     heir = await loaded(working, "C-002", eventually, "shr_2", "lod_2")
     other = await working.contact("C-011")
     mine = {it["id"] for it in await working.invoices("C-001", status="AUTHORISED")}
     theirs = {it["id"] for it in await working.invoices("C-011", status="AUTHORISED")}
     assert mine
+    assert theirs
+    await quiet(working, eventually)
+    await working.act("faults", webhooks_off=True)
     await working.act(f"contacts/{merged['id']}/merge", contact_number="C-002")
     await working.act(f"contacts/{other['id']}/merge", contact_number="C-002")
+    await store.add_marks(working.db, [(working.kowhai, "CONTACT", contact["id"]) for contact in (merged, other)])
+    working.db.notify()
 
     async def moved() -> bool:
         known = await changes(working)
