@@ -75,12 +75,12 @@ class Browser:
     async def open(self, address: str) -> Page:
         return await self._go("GET", urljoin(self.product, address))
 
-    async def press(self, button: str, **typed: str) -> Page:
-        """Presses a button of the page shown, with these fields filled in."""
+    async def press(self, button: str, *, follow: bool = True, **typed: str) -> Page:
+        """Presses a button of the page shown, with these fields filled in; without `follow` the page is the bare answer."""
         form = self.page.form(button)
         name, value = form.buttons[button]
         data = {**form.fields, **typed, **({name: value} if name else {})}
-        return await self._go(form.method, urljoin(self.page.url, form.action or self.page.url), data)
+        return await self._go(form.method, urljoin(self.page.url, form.action or self.page.url), data, follow)
 
     async def follow(self, link: str) -> Page:
         return await self.open(urljoin(self.page.url, self.page.link(link)))
@@ -88,11 +88,12 @@ class Browser:
     async def close(self) -> None:
         await self.http.aclose()
 
-    async def _go(self, method: str, url: str, data: dict[str, str] | None = None) -> Page:
+    async def _go(self, method: str, url: str, data: dict[str, str] | None = None, follow: bool = True) -> Page:
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         headers = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0", "accept": "text/html", "accept-language": "en-NZ"}
         if method == "POST":
-            answer = await self.http.post(url, data=data, headers={**headers, "origin": origin, "sec-fetch-site": "same-origin"})
+            headers |= {"origin": origin, "sec-fetch-site": "same-origin"}
+            answer = await self.http.post(url, data=data, headers=headers, follow_redirects=follow)
         else:
             answer = await self.http.get(url, params=data, headers=headers)
         reader = _Reader()

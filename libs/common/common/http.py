@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -27,26 +29,37 @@ from common.mongo import Database
 from common.telemetry import REQUESTS
 
 CALL_SECONDS = 8.0
+READS_AT_ONCE = 24
+"""How many GET requests one process works on at a time. The others wait their turn, so that what changes something, ending an access
+above all, never queues behind hundreds of people who are reading."""
+
 CORRELATION = "x-correlation-id"
 DEADLINE = "x-deadline-ms"
 PROBLEM = "application/problem+json"
 log = get_logger()
 
 
-def _db(request: Request) -> Database:
+# Dependencies are coroutines even where they await nothing: FastAPI runs a plain function in a thread, once per request and dependency.
+
+
+async def _db(request: Request) -> Database:
     database: Database = request.app.state.db
     return database
 
 
+async def _now() -> datetime:
+    return utc_now()
+
+
 Db = Annotated[Database, Depends(_db)]
-Now = Annotated[datetime, Depends(utc_now)]
+Now = Annotated[datetime, Depends(_now)]
 """One instant per request, for business dates and display."""
 
 
-def caller(*services: str) -> Callable[[Request], CallerIdentity]:
+def caller(*services: str) -> Callable[[Request], Awaitable[CallerIdentity]]:
     """A dependency that admits these services, calling in their own name."""
 
-    def admit(request: Request) -> CallerIdentity:
+    async def admit(request: Request) -> CallerIdentity:
         identity = _identity(request)
         if not isinstance(identity, CallerIdentity) or identity.service not in services:
             raise Forbidden
@@ -56,7 +69,7 @@ def caller(*services: str) -> Callable[[Request], CallerIdentity]:
     return admit
 
 
-def _provider(request: Request) -> ProviderIdentity:
+async def _provider(request: Request) -> ProviderIdentity:
     identity = _identity(request)
     if not isinstance(identity, ProviderIdentity):
         raise Forbidden
@@ -65,7 +78,7 @@ def _provider(request: Request) -> ProviderIdentity:
     return identity
 
 
-def _client(request: Request) -> ClientIdentity:
+async def _client(request: Request) -> ClientIdentity:
     identity = _identity(request)
     if not isinstance(identity, ClientIdentity):
         raise Forbidden
@@ -186,10 +199,11 @@ def install(app: FastAPI) -> None:
 
 
 class Edge:
-    """Outermost layer: correlation id, deadline, no-store, metrics, and an empty-handed 500 for what nobody foresaw."""
+    """Outermost layer: correlation id, deadline, turns, no-store, metrics, and an empty-handed 500 for what nobody foresaw."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -202,7 +216,22 @@ class Edge:
         limit = headers.get(b"x-deadline-ms", "")
         seconds = min(int(limit) / 1000, CALL_SECONDS) if limit.isdigit() else self._limit(scope)
         with correlated(correlation), deadline(seconds):
-            await self._answer(scope, receive, send, correlation)
+            async with self._turn(scope["method"]):
+                await self._answer(scope, receive, send, correlation)
+
+    @asynccontextmanager
+    async def _turn(self, method: str) -> AsyncIterator[None]:
+        """Waits for a read's turn; a read whose time is up goes on, fails by itself and says why in its service's own words."""
+        taken = False
+        if method in ("GET", "HEAD"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(remaining(CALL_SECONDS)):
+                    taken = await self._reads.acquire()
+        try:
+            yield
+        finally:
+            if taken:
+                self._reads.release()
 
     @staticmethod
     def _limit(scope: Scope) -> float:

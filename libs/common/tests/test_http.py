@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from common.deadlines import deadline, remaining
 from common.errors import Conflict, NotFound, RateLimited, ServiceError, Unavailable
-from common.http import CurrentClient, CurrentProvider, ServiceClient, admitted, caller
+from common.http import READS_AT_ONCE, CurrentClient, CurrentProvider, ServiceClient, admitted, caller
 from common.identity import BadToken, CallerIdentity, ProviderIdentity, Signer, Verifier
 from common.service import create_service
 from common.settings import ServiceSettings
@@ -266,3 +266,27 @@ def test_production_refuses_the_secrets_of_this_repository() -> None:
     with pytest.raises(ValueError, match="RABBITMQ_URL"):
         ServiceSettings(environment="production", rabbitmq_url="amqp://guest:guest@broker/")
     assert ServiceSettings(environment="development", rabbitmq_url="amqp://guest:guest@broker/").rabbitmq_url
+
+
+async def test_reads_wait_their_turn_and_a_change_never_waits_behind_them(keys: Path) -> None:
+    """With every turn taken by reads that hang, a POST is answered; when they end, the reads that waited are."""
+    hold, waiting, begun = asyncio.Event(), APIRouter(), []
+
+    @waiting.get("/read")
+    async def read() -> str:
+        begun.append(1)
+        await hold.wait()
+        return "read"
+
+    @waiting.post("/change")
+    async def change() -> str:
+        return "changed"
+
+    app = create_service("sharing", ServiceSettings(keys_dir=keys / "sharing", public_keys_dir=keys / "public"), routers=[waiting])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sharing") as http:
+        reads = [asyncio.create_task(http.get("/read")) for _ in range(READS_AT_ONCE * 3)]
+        await asyncio.sleep(0.05)
+        assert (await http.post("/change")).json() == "changed"
+        assert len(begun) == READS_AT_ONCE
+        hold.set()
+        assert {answer.status_code for answer in await asyncio.gather(*reads)} == {200}

@@ -23,17 +23,17 @@ SEPARATORS = re.compile(r"[\s\-‐‑‒–—]")
 CODE = re.compile(r"[0-9]{6}")
 
 
-def _rings(request: Request) -> Rings:
+async def _rings(request: Request) -> Rings:
     rings: Rings = request.app.state.rings
     return rings
 
 
-def _sharing(request: Request) -> SharingClient:
+async def _sharing(request: Request) -> SharingClient:
     sharing: SharingClient = request.app.state.sharing
     return sharing
 
 
-def _signer(request: Request) -> Signer:
+async def _signer(request: Request) -> Signer:
     signer: Signer = request.app.state.signer
     return signer
 

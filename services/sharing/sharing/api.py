@@ -26,12 +26,12 @@ from sharing.shares import Outcome, ShareView
 router = APIRouter(prefix="/internal")
 
 
-def _ring(request: Request) -> KeyRing:
+async def _ring(request: Request) -> KeyRing:
     ring: KeyRing = request.app.state.event_seal
     return ring
 
 
-def _time_zone(request: Request) -> str:
+async def _time_zone(request: Request) -> str:
     settings: Settings = request.app.state.settings
     return settings.default_time_zone
 

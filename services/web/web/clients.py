@@ -48,7 +48,7 @@ class Services:
         await asyncio.gather(*(client.aclose() for client in self._all))
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

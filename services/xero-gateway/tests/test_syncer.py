@@ -378,6 +378,22 @@ async def test_a_merger_moves_what_was_published_and_brings_what_was_not(working
     assert {event.merged_to for event in events if event.contact_id == merged["id"]} == {heir["id"]}
 
 
+async def test_invoices_leave_with_a_contact_merged_into_one_nobody_watches(working: Any, eventually: Any) -> None:
+    merged, heir = await loaded(working, "C-001", eventually), await working.contact("C-011")
+    mine = {it["id"] for it in await working.invoices("C-001", status="AUTHORISED")}
+    await quiet(working, eventually)
+    await working.act("faults", webhooks_off=True)
+    await working.act(f"contacts/{merged['id']}/merge", contact_number="C-011")
+    await store.add_marks(working.db, [(working.kowhai, "CONTACT", merged["id"])])
+    working.db.notify()
+
+    async def left() -> bool:
+        known = await changes(working)
+        return all(key in known and known[key].invoice.contact_id == heir["id"] for key in mine)
+
+    await eventually(left)
+
+
 async def test_a_credit_changes_the_invoice_it_is_used_on(working: Any, eventually: Any) -> None:
     await loaded(working, "C-001", eventually)
     invoice = (await working.invoices("C-001", status="AUTHORISED"))[0]["id"]

@@ -27,17 +27,17 @@ Page = Annotated[int, Query(ge=1, le=1_000_000)]
 Search = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 
 
-def _xero(request: Request) -> Xero:
+async def _xero(request: Request) -> Xero:
     xero: Xero = request.app.state.xero
     return xero
 
 
-def _invoice_reader(request: Request) -> InvoiceReader:
+async def _invoice_reader(request: Request) -> InvoiceReader:
     reader: InvoiceReader = request.app.state.invoice_reader
     return reader
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
