@@ -75,18 +75,25 @@ class Browser:
     async def open(self, address: str) -> Page:
         return await self._go("GET", urljoin(self.product, address))
 
-    async def press(self, button: str, *, follow: bool = True, **typed: str) -> Page:
-        """Presses a button of the page shown, with these fields filled in; without `follow` the page is the bare answer."""
-        form = self.page.form(button)
-        name, value = form.buttons[button]
-        data = {**form.fields, **typed, **({name: value} if name else {})}
-        return await self._go(form.method, urljoin(self.page.url, form.action or self.page.url), data, follow)
+    async def press(self, button: str, **typed: str) -> Page:
+        """Presses a button of the page shown, with these fields filled in."""
+        return await self._press(button, typed, follow=True)
+
+    async def press_and_stay(self, button: str, **typed: str) -> Page:
+        """The same, but the page is the bare answer, wherever it would lead."""
+        return await self._press(button, typed, follow=False)
 
     async def follow(self, link: str) -> Page:
         return await self.open(urljoin(self.page.url, self.page.link(link)))
 
     async def close(self) -> None:
         await self.http.aclose()
+
+    async def _press(self, button: str, typed: dict[str, str], *, follow: bool) -> Page:
+        form = self.page.form(button)
+        name, value = form.buttons[button]
+        data = {**form.fields, **typed, **({name: value} if name else {})}
+        return await self._go(form.method, urljoin(self.page.url, form.action or self.page.url), data, follow)
 
     async def _go(self, method: str, url: str, data: dict[str, str] | None = None, follow: bool = True) -> Page:
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))

@@ -45,7 +45,7 @@ async def _end_under_load(story: Story) -> tuple[float, int]:
     viewers = [asyncio.create_task(view()) for _ in range(200)]
     await asyncio.sleep(0.5)
     began = time.monotonic()
-    page = await story.provider.press("End access", follow=False)
+    page = await story.provider.press_and_stay("End access")
     ended_at.append(time.monotonic())
     assert page.status == 303
     await asyncio.gather(*viewers)
