@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from common import http
 from common.contracts.auth import OrganisationConnected
 from common.contracts.sharing import ShareCreated
 from common.errors import Conflict, NotFound
 from common.http import caller
-from common.identity import CallerIdentity, Verifier
+from common.identity import Verifier
 from common.ids import organisation_id
 from common.testing import Harness, HarnessFactory
 from xero_gateway import store
@@ -73,11 +73,10 @@ class Auth:
         self.app = FastAPI()
         http.install(self.app)
         self.app.state.verifier = Verifier(public_keys, "auth")
-        gateway = caller("xero-gateway")
+        admitted = [Depends(caller("xero-gateway"))]
 
-        @self.app.post("/internal/organisations/{organisation}/access-token")
-        async def access_token(organisation: str, request: Request) -> dict[str, Any]:
-            assert gateway(request) == CallerIdentity("xero-gateway")
+        @self.app.post("/internal/organisations/{organisation}/access-token", dependencies=admitted)
+        async def access_token(organisation: str) -> dict[str, Any]:
             self.asked.append(organisation)
             if organisation not in self.state:
                 raise NotFound
@@ -87,9 +86,8 @@ class Auth:
             tenant = await self._tenant(organisation)
             return {"access_token": self.tokens[organisation], "tenant_id": tenant, "expires_at": ends.isoformat(), "grant": "grn_1"}
 
-        @self.app.post("/internal/organisations/{organisation}/refusals")
+        @self.app.post("/internal/organisations/{organisation}/refusals", dependencies=admitted)
         async def refusals(organisation: str, request: Request) -> dict[str, str]:
-            gateway(request)
             body = await request.json()
             assert body["grant"] == "grn_1"
             self.refusals.append((organisation, body["status"]))

@@ -10,12 +10,18 @@ from common.contracts.xero_gateway import InvoiceSummary
 from common.mongo import Database
 from common.testing import ORGANISATION, OTHER_ORGANISATION, HarnessFactory
 from xero_gateway import store
-from xero_gateway.kept_lists import begin_list, drop_all_lists, drop_lists, find_kept_list, keep_list
+from xero_gateway.kept_lists import begin_list, drop_all_lists, drop_lists, find_kept_contact, find_kept_list, keep_contact, keep_list
 from xero_gateway.main import create_app
+from xero_gateway.models import Contact
 from xero_gateway.settings import Settings
 from xero_gateway.testing import WEBHOOK_KEY, an_id, an_invoice
 
 CONTACT, OTHER = an_id("contact"), an_id("other contact")
+
+
+def a_contact() -> Contact:
+    facts = {"email": None, "number": "C-001", "status": "ACTIVE", "is_customer": True, "is_supplier": False, "merged_to": None}
+    return Contact.model_validate({"id": CONTACT, "name": "Acorn", "persons": [], "updated_at": datetime.now(UTC), **facts})
 
 
 @pytest.fixture
@@ -110,3 +116,19 @@ async def test_an_organisation_that_shares_nothing_costs_no_call_for_its_changes
 
     await eventually(read_again)
     assert len(await working.calls()) == 1
+
+
+async def test_a_contact_is_kept_beside_its_list_and_dropped_with_it(db: Database) -> None:
+    contact = a_contact()
+    await keep_contact(db, ORGANISATION, contact, await begin_list(db, ORGANISATION, CONTACT))
+    assert await find_kept_contact(db, ORGANISATION, CONTACT) == contact
+    assert await find_kept_contact(db, OTHER_ORGANISATION, CONTACT) is None
+    await drop_lists(db, ORGANISATION, {CONTACT})
+    assert await find_kept_contact(db, ORGANISATION, CONTACT) is None
+
+
+async def test_a_contact_read_before_a_change_was_seen_is_not_kept(db: Database) -> None:
+    generation = await begin_list(db, ORGANISATION, CONTACT)
+    await drop_lists(db, ORGANISATION, {CONTACT})
+    await keep_contact(db, ORGANISATION, a_contact(), generation)
+    assert await find_kept_contact(db, ORGANISATION, CONTACT) is None

@@ -14,7 +14,7 @@ from common.http import CurrentProvider, Db, Now
 from common.logging import get_logger
 from xero_gateway import organisations, store
 from xero_gateway.invoice_reader import InvoiceReader
-from xero_gateway.models import Contact, ContactPerson
+from xero_gateway.models import ContactPerson
 from xero_gateway.settings import Settings
 from xero_gateway.webhooks import LARGEST_BODY, is_signed, resources_in
 from xero_gateway.xero import LONGEST_SEARCH, Xero
@@ -94,8 +94,8 @@ async def get_contacts(organisation_id: str, _: CurrentProvider, db: Db, xero: X
 
 
 @router.get("/internal/organisations/{organisation_id}/contacts/{contact_id}")
-async def get_contact(organisation_id: str, contact_id: str, _: CurrentProvider, db: Db, xero: XeroOf) -> ContactView:
-    found: Contact = await xero.contact(db, organisation_id, contact_id)
+async def get_contact(organisation_id: str, contact_id: str, _: CurrentProvider, db: Db, invoices: InvoicesOf) -> ContactView:
+    found = await invoices.contact_of(db, organisation_id, contact_id)
     return ContactView.model_validate(found.model_dump())
 
 

@@ -1,4 +1,4 @@
-"""All invoices of a contact for people: from the kept list, else from Xero, read once however many ask at the same time."""
+"""A contact and all its invoices for people: as kept, else from Xero; a list is read once however many ask at the same time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from common.deadlines import deadline, remaining
 from common.logging import get_logger
 from common.mongo import Database
 from xero_gateway.errors import XeroBusy, XeroUnavailable
-from xero_gateway.kept_lists import begin_list, find_kept_list, keep_list
-from xero_gateway.models import SummariesPage
+from xero_gateway.kept_lists import begin_list, find_kept_contact, find_kept_list, keep_contact, keep_list
+from xero_gateway.models import Contact, SummariesPage
 from xero_gateway.xero import Xero
 
 PEOPLE_SECONDS = 7.0
@@ -50,6 +50,16 @@ class InvoiceReader:
         if not task.done():
             raise XeroBusy("There are many invoices; they are still being read.", retry_after=3)
         return task.result()
+
+    async def contact_of(self, db: Database, organisation: str, contact: str) -> Contact:
+        """The contact, kept or from Xero. Raises what Xero's reading raises, NotFound among it."""
+        kept = await find_kept_contact(db, organisation, contact)
+        if kept is not None:
+            return kept
+        generation = await begin_list(db, organisation, contact)
+        found = await self._xero.contact(db, organisation, contact)
+        await keep_contact(db, organisation, found, generation)
+        return found
 
     async def aclose(self) -> None:
         for task in self._readings.values():

@@ -1,4 +1,4 @@
-"""A contact's invoices without lines, kept for five minutes so that pages, views and searches cost Xero one reading."""
+"""A contact and its invoices without lines, kept for five minutes so that pages, views and searches cost Xero one reading."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from common.contracts.xero_gateway import InvoiceSummary
 from common.ids import new_id
 from common.mongo import Database, Reader
 from xero_gateway import store
+from xero_gateway.models import Contact
 
 KEPT = timedelta(minutes=5)
 PURGED = timedelta(hours=1)
@@ -32,6 +33,17 @@ async def find_kept_list(db: Database, organisation_id: str, contact_id: str) ->
         invoices += SUMMARIES.validate_json(part)
         await asyncio.sleep(0)  # others get their turn between the parts of a long list
     return as_of, invoices
+
+
+async def find_kept_contact(db: Database, organisation_id: str, contact_id: str) -> Contact | None:
+    """The contact itself, while what is kept of it is fresh."""
+    found = await store.find_kept_contact(db, organisation_id, contact_id)
+    return Contact.model_validate_json(found) if found else None
+
+
+async def keep_contact(db: Database, organisation_id: str, contact: Contact, generation: str) -> None:
+    """Keeps a contact as long as a list; `generation` as for `keep_list`."""
+    await store.keep_contact(db, organisation_id, contact.id, generation, contact.model_dump_json(), await db.now() + KEPT)
 
 
 async def begin_list(db: Database, organisation_id: str, contact_id: str) -> str:

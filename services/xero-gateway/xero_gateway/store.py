@@ -252,6 +252,19 @@ async def keep_list(db: Database, organisation_id: str, contact_id: str, generat
     return (await db.collection(LIST_HEADS).update_one(where, {"$set": head})).matched == 1
 
 
+async def find_kept_contact(reader: Reader, organisation_id: str, contact_id: str) -> str | None:
+    """The contact as JSON, while it is fresh."""
+    fresh = {"_id": key_of(organisation_id, contact_id), "$expr": {"$gt": ["$contact_expires_at", "$$NOW"]}}
+    head = await reader.collection(LIST_HEADS).find_one(fresh, {"contact": 1})
+    return str(head["contact"]) if head else None
+
+
+async def keep_contact(db: Database, organisation_id: str, contact_id: str, generation: str, contact: str, expires_at: datetime) -> None:
+    """Keeps a contact beside its list, unless something changed since it was asked for."""
+    where = {"_id": key_of(organisation_id, contact_id), "generation": generation}
+    await db.collection(LIST_HEADS).update_one(where, {"$set": {"contact": contact, "contact_expires_at": expires_at}})
+
+
 async def contacts_listing(reader: Reader, organisation_id: str, invoice_ids: Sequence[str]) -> set[str]:
     """The contacts with a kept list that holds one of the invoices: where an invoice was before it moved."""
     where = {"organisation_id": organisation_id, "ids": {"$in": list(invoice_ids)}}
@@ -263,4 +276,4 @@ async def drop_lists(where: Reader, organisation_id: str, contact_ids: Iterable[
     heads: Document = {"organisation_id": organisation_id}
     if contact_ids is not None:
         heads["_id"] = {"$in": [key_of(organisation_id, contact_id) for contact_id in contact_ids]}
-    await where.collection(LIST_HEADS).update_many(heads, {"$set": {"generation": generation, "list_id": None}})
+    await where.collection(LIST_HEADS).update_many(heads, {"$set": {"generation": generation, "list_id": None, "contact_expires_at": None}})
