@@ -65,6 +65,12 @@ class SessionBody(Body):
     session: Text
 
 
+class SessionEnd(SessionBody):
+    """Whose sign-out it is: this browser's, or that of all browsers of the same client."""
+
+    everywhere: bool = False
+
+
 class SignInRequestBody(Body):
     """Exactly one of `email`, `invitation` and `link`. `browser`: the secret of the asking browser; `agent`: what to call it in the
     mail; `network`: its IP address."""
@@ -183,9 +189,9 @@ async def redeem_code(body: RedeemCodeBody, db: Db, rings: OurRings, sharing: Sh
 
 
 @router.post("/internal/sessions/end", status_code=204)
-async def end_session(body: SessionBody, db: Db) -> None:
-    """Signs a browser out."""
-    await db.transact(sessions.end_session, body.session)
+async def end_session(body: SessionEnd, db: Db) -> None:
+    """Signs a browser out, or every browser of its client."""
+    await db.transact(sessions.end_session, body.session, everywhere=body.everywhere)
 
 
 def _address(text: str) -> str:

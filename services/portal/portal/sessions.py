@@ -55,6 +55,12 @@ async def identify(db: Database, secret: str) -> Session:
     return session
 
 
-async def end_session(tx: Tx, secret: str) -> None:
-    """Signs a browser out; ending what has ended already is fine."""
+async def end_session(tx: Tx, secret: str, *, everywhere: bool) -> None:
+    """Signs a browser out, or every browser of its client; ending what has ended already is fine.
+
+    Only a live session ends the others: an old cookie proves nothing any more.
+    """
+    session = await store.find_session(tx, digest(secret)) if everywhere else None
+    if session:
+        await store.delete_sessions_of(tx, session.client_id)
     await store.delete_session(tx, digest(secret))

@@ -25,7 +25,7 @@ INDEXES = {
     SIGN_IN_REQUESTS: [claims.INDEX, Index(("browser", 1), ("_id", -1)), Index(("asked_at", 1), expire_after=DAY)],
     LINKS: [Index(("email", 1), ("browser", 1), ("state", 1)), Index(("request_id", 1)), Index(("expires_at", 1), expire_after=DAY)],
     CLIENTS: [Index(("email", 1), unique=True)],
-    SESSIONS: [Index(("ends_at", 1), expire_after=0)],
+    SESSIONS: [Index(("ends_at", 1), expire_after=0), Index(("client_id", 1))],
     BROWSERS: [Index(("seen_at", 1), expire_after=BROWSER_DAYS * DAY)],
     LIMITS: [Index(("expires_at", 1), expire_after=0)],
 }
@@ -157,6 +157,10 @@ async def touch_session(reader: Reader, digest: str) -> Session | None:
 
 async def delete_session(reader: Reader, digest: str) -> None:
     await reader.collection(SESSIONS).delete_one({"_id": digest})
+
+
+async def delete_sessions_of(tx: Tx, client_id: str) -> None:
+    await tx.collection(SESSIONS).delete_many({"client_id": client_id})
 
 
 async def remember_browser(tx: Tx, key: str) -> None:

@@ -86,3 +86,22 @@ async def test_a_session_that_has_ended_opens_no_link_page(portal: Harness, mail
     mail = await mailed()
     seen = (await call(portal, "links/inspect", token=mail.token, browser=BROWSER, session=session)).json()
     assert (seen["state"], seen["signed_in_as"]) == ("ready_here", None)
+
+
+async def test_signing_out_everywhere_ends_every_session_of_that_client_and_no_other(portal: Harness, mailed: Mailed) -> None:
+    first, second = await signed_in(portal, mailed), await signed_in(portal, mailed, OTHER_BROWSER)
+    await portal.db.collection(store.SESSIONS).insert_one({**await stored(portal), "_id": "stranger", "client_id": "cli_stranger"})
+    assert (await call(portal, "sessions/end", session=first, everywhere=True)).status_code == 204
+    assert [await is_live(portal, session) for session in (first, second)] == [False, False]
+    assert await portal.db.collection(store.SESSIONS).count({}) == 1
+
+
+async def test_an_old_cookie_signs_nobody_else_out(portal: Harness, mailed: Mailed) -> None:
+    first, second = await signed_in(portal, mailed), await signed_in(portal, mailed, OTHER_BROWSER)
+    await call(portal, "sessions/end", session=first)
+    await call(portal, "sessions/end", session=first, everywhere=True)
+    assert await is_live(portal, second)
+
+
+async def stored(portal: Harness) -> dict[str, object]:
+    return (await portal.db.collection(store.SESSIONS).find({}, limit=1))[0]

@@ -275,3 +275,11 @@ async def test_one_identity_call_and_one_round_make_a_page(browser: httpx.AsyncC
         upstream.calls.clear()
         await browser.get(page)
         assert len(upstream.calls) == 2
+
+
+async def test_signing_out_everywhere_ends_the_other_devices_too(browser: httpx.AsyncClient, upstream: Upstream) -> None:
+    upstream.sessions["cis_phone"] = HANA
+    upstream.sessions["cis_stranger"] = "stranger@else.example"
+    answer = await press(browser, "/account", "/invoices/sign-out", where="everywhere")
+    assert "on every device" in text_of(await browser.get(answer.headers["location"]))
+    assert set(upstream.sessions) == {"cis_stranger"}

@@ -207,7 +207,9 @@ def _portal(app: FastAPI, upstream: Upstream) -> None:
 
     @app.post("/portal/internal/sessions/end", status_code=204)
     async def end(body: dict[str, Any]) -> Response:
-        upstream.sessions.pop(body["session"], None)
+        ended = upstream.sessions.pop(body["session"], None)
+        if body["everywhere"]:
+            upstream.sessions = {secret: email for secret, email in upstream.sessions.items() if email != ended}
         return Response(status_code=204)
 
 

@@ -179,9 +179,9 @@ class PortalClient:
         asked: dict[str, Any] = {"session": session, "audiences": list(audiences)}
         return ClientIdentity.model_validate(await self.http.post("/internal/identify", json=asked))
 
-    async def end_session(self, session: str) -> None:
-        """Signs that session out."""
-        await self.http.post("/internal/sessions/end", json={"session": session})
+    async def end_session(self, session: str, *, everywhere: bool = False) -> None:
+        """Signs that session out, or every session of its client."""
+        await self.http.post("/internal/sessions/end", json={"session": session, "everywhere": everywhere})
 
     async def ask_for_link(self, *, by: str, value: str, browser: str, agent: str, network: str) -> int:
         """Asks for a sign-in mail by `email`, `invitation` or dead `link`; the seconds until this browser may ask again.

@@ -135,7 +135,7 @@ async def ask(request: Request, asked: Asked) -> Response:
 
 
 def _sign_in_page(request: Request, email: str = "", error: str | None = None) -> Response:
-    signed_out = "signed_out" in request.query_params
+    signed_out = request.query_params.get("signed_out")
     return render(request, "client/sign_in.html", status=422 if error else 200, email=email, error=error, signed_out=signed_out)
 
 

@@ -121,12 +121,13 @@ async def home(request: Request, client: Client) -> Response:
 
 
 @router.post("/invoices/sign-out")
-async def sign_out(request: Request, _form: PressedForm) -> Response:
-    """Ends this browser's client session; a provider's session in the same browser goes on."""
+async def sign_out(request: Request, form: PressedForm) -> Response:
+    """Ends this browser's client session, or all of this client; a provider's session in the same browser goes on."""
     held = client_session(request)
+    everywhere = form.get("where") == "everywhere"
     if held:
-        await services_of(request).portal.end_session(held)
-    response = RedirectResponse("/sign-in?signed_out=1", 303)
+        await services_of(request).portal.end_session(held, everywhere=everywhere)
+    response = RedirectResponse(f"/sign-in?signed_out={'everywhere' if everywhere else '1'}", 303)
     end_session(response, "client")
     return response
 
