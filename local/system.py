@@ -67,12 +67,13 @@ CALLS = {  # design.md section 1: who calls whom, and nobody else
 }
 
 # What people may set in .env or the shell, and the only services that are told.
+PASSED_ON_TO_ALL = ("DEFAULT_TIME_ZONE",)
 PASSED_ON = {
     "auth": (
         *("XERO_CLIENT_ID", "XERO_CLIENT_SECRET", "XERO_SCOPES", "XERO_ISSUER", "XERO_AUTHORIZE_URL", "XERO_TOKEN_URL"),
-        *("XERO_REVOCATION_URL", "XERO_DISCOVERY_URL", "XERO_CONNECTIONS_URL"),
+        *("XERO_DISCOVERY_URL", "XERO_CONNECTIONS_URL", "XERO_PKCE"),
     ),
-    "xero-gateway": ("XERO_API_URL", "XERO_WEBHOOK_KEY", "XERO_DEEP_LINK"),
+    "xero-gateway": (*("XERO_API_URL", "XERO_WEBHOOK_KEY", "XERO_WEBHOOK_KEY_PREVIOUS", "XERO_DEEP_LINK", "RECONCILE_SECONDS"),),
     "web": ("XERO_SCOPES", "XERO_CONTACTS_URL"),
     "notifier": ("SMTP_HOST", "SMTP_PORT", "SMTP_STARTTLS", "SMTP_USERNAME", "SMTP_PASSWORD", "MAIL_FROM"),
 }
@@ -159,7 +160,8 @@ class System:
         if part.name in SERVICES_ON_THE_BUS:
             told |= {"MONGO_URL": mongod.url(self.ports["MONGO_PORT"]), "RABBITMQ_URL": self.broker.amqp_url(part.name)}
         told |= {f"{setting_name(other)}_URL": self.local_url(f"{setting_name(other)}_PORT") for other in CALLS.get(part.name, ())}
-        chosen = {name: self.settings[name] for name in PASSED_ON.get(part.name, ()) if self.settings.get(name)}
+        names = (*PASSED_ON_TO_ALL, *PASSED_ON.get(part.name, ()))
+        chosen = {name: self.settings[name] for name in names if self.settings.get(name)}
         return told | self.simulated(part.name) | chosen
 
     def simulated(self, service: str) -> dict[str, str]:
@@ -175,7 +177,6 @@ class System:
                 "XERO_ISSUER": base,
                 "XERO_AUTHORIZE_URL": f"{base}/identity/connect/authorize",
                 "XERO_TOKEN_URL": f"{base}/connect/token",
-                "XERO_REVOCATION_URL": f"{base}/connect/revocation",
                 "XERO_DISCOVERY_URL": f"{base}/.well-known/openid-configuration",
                 "XERO_CONNECTIONS_URL": f"{base}/connections",
             }

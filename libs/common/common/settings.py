@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SHIPPED_SECRETS = frozenset({"guest", "simulated-secret", "simulated-webhook-key", "change-me"})
@@ -27,7 +28,19 @@ class ServiceSettings(BaseSettings):
     rabbitmq_url: str | None = None
     keys_dir: Path = Path("keys")
     public_keys_dir: Path = Path("keys/public")
+    default_time_zone: str = "Pacific/Auckland"
+    """Decides what is due today, and how times are written, where Xero does not tell an organisation's own time zone."""
+
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+
+    @field_validator("default_time_zone")
+    @classmethod
+    def is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is no IANA time zone such as Pacific/Auckland") from error
+        return name
 
     @model_validator(mode="after")
     def refuse_shipped_secrets(self) -> ServiceSettings:

@@ -8,9 +8,7 @@ from common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """`default_time_zone` decides what is overdue where Xero does not tell an organisation's own time zone."""
-
-    default_time_zone: str = "Pacific/Auckland"
+    """Nothing of its own beside where its key ring is."""
 
     @property
     def event_seal_ring(self) -> Path:

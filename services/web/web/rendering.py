@@ -40,9 +40,9 @@ _reader: ContextVar[Reader] = ContextVar("reader")
 
 
 def render(request: Request, template: str, *, status: int = 200, time_zone: str | None = None, **values: Any) -> HTMLResponse:
-    """A page as an answer. `time_zone` is the organisation's IANA name; UTC when there is none or it is not known."""
-    now = utc_now()
-    reader = formats.reader(request.headers.get("accept-language", ""), time_zone or "UTC", now)
+    """A page as an answer. `time_zone` is the organisation's IANA name, the installation's default when it is not known."""
+    now, settings = utc_now(), request.app.state.settings
+    reader = formats.reader(request.headers.get("accept-language", ""), time_zone or settings.default_time_zone, now)
     _reader.set(reader)
     page = ENVIRONMENT.get_template(template).render(
         {
@@ -51,7 +51,8 @@ def render(request: Request, template: str, *, status: int = 200, time_zone: str
             "current_path": request.url.path,
             "reader": reader,
             "now": now,
-            "demo_links": request.app.state.settings.demo_links,
+            "demo_links": settings.demo_links,
+            "default_time_zone": settings.default_time_zone,
             **values,
         }
     )

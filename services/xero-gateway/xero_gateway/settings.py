@@ -1,7 +1,5 @@
 """What xero-gateway can be told beyond the settings all services share."""
 
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
 from pydantic import SecretStr, field_validator
 
 from common.settings import ServiceSettings
@@ -15,7 +13,6 @@ class Settings(ServiceSettings):
     xero_webhook_key: SecretStr
     xero_webhook_key_previous: SecretStr | None = None
     xero_deep_link: str = "https://go.xero.com/AccountsReceivable/View.aspx?InvoiceID={invoice_id}"
-    default_time_zone: str = "Pacific/Auckland"
     reconcile_seconds: int = 900
 
     @field_validator("xero_webhook_key")
@@ -37,15 +34,6 @@ class Settings(ServiceSettings):
         if template.format(invoice_id="x") == template:
             raise ValueError("must hold {invoice_id}")
         return template
-
-    @field_validator("default_time_zone")
-    @classmethod
-    def is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except ZoneInfoNotFoundError as error:
-            raise ValueError("is no IANA time zone") from error
-        return name
 
     @property
     def webhook_keys(self) -> list[bytes]:
