@@ -27,6 +27,7 @@ RUN_PACKAGES = {
 }
 TEST_PACKAGES = {
     "chromium": "usr/bin/chromium",
+    "libatomic1": "usr/lib/*/libatomic.so.1",  # the program that Playwright brings to drive the browser needs it
     "fonts-noto-core": "usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
     "fonts-droid-fallback": "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
 }

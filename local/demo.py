@@ -16,7 +16,7 @@ from typing import Any
 
 from common.mongo import Database
 from local import mongod
-from local.people import Client, Inbox, Provider, Xero, eventually, patiently
+from local.people import Client, Inbox, NotThere, Provider, Xero, eventually, patiently
 
 STUDIO, LLP = "Kōwhai & Hart Studio Ltd", "Pike & Larkmoor LLP"
 WAITING_FOR_FIRST = "C-037"
@@ -106,7 +106,9 @@ class Demo:
         contact = (await self.xero.ask("/contacts", tenant=tenant, number=WAITING_FOR_XERO))[0]
         await self.second.open(f"/o/{self.second.organisation}/clients/{contact['id']}/share")
         await self.xero.do("/disconnect", tenant=tenant)
-        await self.second.press("Send invitation", email=contact["email"])
+        page = await self.second.press("Send invitation", email=contact["email"])
+        if "share=shr_" not in page.url:
+            raise NotThere(f"sharing without Xero led to {page.url} ({page.status}): {page.words[:300]}")
 
     async def close(self) -> None:
         for browser in (self.provider, self.second, self.inbox, self.xero):
