@@ -131,7 +131,7 @@ def _changed(known: InvoiceChanged, number: int) -> tuple[str, bytes]:
     invoice = known.invoice.model_copy(update={"invoice_id": f"00000000-0000-4000-8000-{number:012d}", "updated_at": now})
     data = known.model_copy(update={"invoice": invoice, "read_at": now, "version": number})
     event = new_event("xero-gateway", invoice.invoice_id, data, correlation="cor_bench")
-    return event.id, event.model_dump_json(exclude_none=True).encode()
+    return event.id, event.model_dump_json().encode()
 
 
 def _broker_url(system: Running) -> str:

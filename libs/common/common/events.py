@@ -26,6 +26,12 @@ class EventData(BaseModel):
 
     version: int
 
+    @property
+    def lane(self) -> str | None:
+        """Events of one lane are handled one after the other by a process: they touch the same document, and side by side would only
+        make each other's transactions run again. None: a lane for each subject."""
+        return None
+
     def __init_subclass__(cls, type: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if type:

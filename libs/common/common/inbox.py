@@ -82,18 +82,25 @@ class Worker:
 async def handle_pending(db: Database, handlers: Handlers) -> int:
     """Handles one batch of due events; answers how many were claimed.
 
-    An event whose last attempt never reported may have killed its process, so it is claimed alone, after the others.
+    Lanes run side by side, the events of one lane in turn. An event whose last attempt never reported may have killed its
+    process, so it is claimed alone, after the others.
     """
     rows = await claims.claim(db, INBOX, limit=BATCH, lease=LEASE_SECONDS, where=WELL)
     if not rows:
         rows = await claims.claim(db, INBOX, limit=1, lease=LEASE_SECONDS, where=SUSPECT)
+    types = {kind.type: kind for kind in handlers}
+    lanes: dict[str, list[tuple[Document, Event[Any]]]] = {}
+    for row in rows:
+        event = decode(row["body"], types)
+        lanes.setdefault(event.data.lane or event.subject, []).append((row, event))
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(row: Document) -> None:
+    async def run(lane: list[tuple[Document, Event[Any]]]) -> None:
         async with gate:
-            await _handle(db, handlers, row)
+            for row, event in lane:
+                await _handle(db, handlers, row, event)
 
-    await asyncio.gather(*(one(row) for row in rows))
+    await asyncio.gather(*(run(lane) for lane in lanes.values()))
     return len(rows)
 
 
@@ -105,11 +112,10 @@ async def replay(db: Database, event_id: str) -> bool:
     return changed.matched == 1
 
 
-async def _handle(db: Database, handlers: Handlers, row: Document) -> None:
+async def _handle(db: Database, handlers: Handlers, row: Document, event: Event[Any]) -> None:
     if row["attempts"] > len(RETRY_SECONDS) + 1:
         await _park(db, row, "The process ended during every attempt.")
         return
-    event = decode(row["body"], {kind.type: kind for kind in handlers})
     try:
         with correlated(event.correlationid, event.id), deadline(HANDLER_SECONDS):
             await db.transact(_apply, handlers, event, row)

@@ -24,6 +24,10 @@ from common.mongo import INBOX, OUTBOX, Database, Index, Tx
 class Happened(EventData, type="left.thing.happened.v1"):
     name: str
 
+    @property
+    def lane(self) -> str | None:
+        return self.name[0] if self.name[1:].isdigit() else None
+
 
 class Unheard(EventData, type="left.thing.unheard.v1"):
     pass
@@ -206,6 +210,21 @@ async def test_an_event_that_kills_its_process_counts_runs_alone_and_parks(toy: 
     (row,) = await toy.right.collection(INBOX).find({"state": "parked"})
     assert row["reason"] == "The process ended during every attempt."
     assert toy.seen == ["good"]
+
+
+async def test_events_of_one_lane_are_handled_in_turn_and_lanes_side_by_side(toy: Toy) -> None:
+    for name in ("a1", "a2", "b1"):
+        await _store(toy, name)
+    order: list[str] = []
+
+    async def slow(tx: Tx, event: Any) -> None:
+        order.append(f"{event.data.name} begins")
+        await asyncio.sleep(0.1)
+        order.append(f"{event.data.name} ends")
+
+    await inbox.handle_pending(toy.right, {Happened: slow})
+    assert order.index("a1 ends") < order.index("a2 begins")
+    assert order.index("b1 begins") < order.index("a1 ends")
 
 
 async def test_a_lost_lease_rolls_the_effect_back(toy: Toy) -> None:

@@ -142,6 +142,29 @@ async def test_what_is_pressed_on_a_phone_is_large_enough(visitor: Visitor) -> N
     assert {name: parts for name, parts in found.items() if parts} == {}
 
 
+async def test_the_demo_strip_is_one_line_on_a_phone_and_a_key_reaches_its_end(visitor: Visitor) -> None:
+    await visitor.page.set_viewport_size({"width": 360, "height": 800})
+    await visitor.page.goto(visitor.base + CLIENTS)
+    strip = await visitor.page.locator(".demo").bounding_box()
+    assert strip is not None
+    assert strip["height"] < 60
+    for _ in range(6):  # past “Skip to content” to the last of five
+        await visitor.page.keyboard.press("Tab")
+    last = await visitor.page.locator(".demo a:focus").bounding_box()
+    assert last is not None
+    assert 0 <= last["x"] < last["x"] + last["width"] <= 360
+
+
+async def test_neither_a_date_nor_a_word_with_a_hyphen_breaks_in_a_status(visitor: Visitor) -> None:
+    broken = "() => [...document.querySelectorAll('.status time, .status .nowrap')].filter((e) => e.getClientRects().length > 1).length"
+    visitor.up.invoices[RATA][-1]["number"] = "x" * 255
+    for width in (1440, 800, 360, 320):
+        await visitor.page.set_viewport_size({"width": width, "height": 800})
+        await visitor.page.goto(f"{visitor.base}{CLIENT}?view=all")
+        assert await visitor.page.locator(".status .nowrap").count() == 2
+        assert await visitor.page.evaluate(broken) == 0, width
+
+
 async def test_from_a_client_two_presses_send_an_invitation(visitor: Visitor) -> None:
     await visitor.page.goto(visitor.base + CLIENT)
     await visitor.page.get_by_role("link", name="Share invoices").click()

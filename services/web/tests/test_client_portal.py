@@ -83,7 +83,7 @@ async def test_several_clients_of_one_sender_stand_under_their_names(browser: ht
 async def test_a_sender_that_is_not_updating_says_since_when(browser: httpx.AsyncClient, upstream: Upstream) -> None:
     upstream.sender(HANA, ORGANISATION, "Kōwhai", [an_invoice("INV-1")], not_updating_since="2026-11-18T07:12:00Z")
     for page in ("/invoices", SENDER, path_of(an_invoice("INV-1"))):
-        assert "not updating since 18 Nov 2026, 07:12 UTC" in text_of(await browser.get(page))
+        assert "not updating since 18 Nov 2026, 20:12 NZDT" in text_of(await browser.get(page))
 
 
 async def test_with_nothing_shared_home_says_what_to_do_and_never_why(browser: httpx.AsyncClient) -> None:
@@ -211,6 +211,7 @@ async def test_access_that_ends_while_a_page_is_open_leads_a_list_home_and_hides
     assert gone.status_code == 404
     assert "There is nothing here for you" in text_of(gone)
     assert "It may have been removed, or belong to another address." in text_of(gone)
+    assert "reads Xero" not in gone.text
 
 
 async def test_unknown_foreign_and_impossible_invoices_are_one_answer(browser: httpx.AsyncClient, upstream: Upstream) -> None:
@@ -249,6 +250,7 @@ async def test_when_access_cannot_be_checked_nothing_is_shown(browser: httpx.Asy
             assert answer.status_code == 503
             assert "Your invoices are safe; we cannot check your access right now, so we show none." in answer.text
             assert "Kōwhai" not in answer.text
+            assert "reads Xero" not in answer.text
 
 
 async def test_signing_out_ends_the_clients_session_alone(browser: httpx.AsyncClient, upstream: Upstream) -> None:

@@ -339,6 +339,16 @@ async def test_a_value_that_cannot_be_is_a_422_that_repeats_nothing(provider: ht
     answer = await provider.get(f"{CLIENTS}?page=evil")
     assert answer.status_code == 422
     assert "evil" not in answer.text
+    assert 'class="band"' in answer.text
+    assert f'href="/o/{KOWHAI}/shares"' in answer.text
+
+
+async def test_a_page_that_cannot_be_read_keeps_the_band_of_its_organisation(up: Upstream, provider: httpx.AsyncClient) -> None:
+    up.failing = {"sharing": (503, "unavailable")}
+    answer = await provider.get(f"/o/{KOWHAI}/shares")
+    assert answer.status_code == 503
+    assert 'class="band"' in answer.text
+    assert "A part of this page is not answering" in answer.text
 
 
 async def test_a_fault_of_ours_is_a_500_page_with_a_reference(up: Upstream, provider: httpx.AsyncClient) -> None:

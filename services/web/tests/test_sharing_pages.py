@@ -85,14 +85,41 @@ async def test_with_nothing_to_share_the_button_says_from_when(provider: httpx.A
     assert "Share from the first approved invoice" in page
 
 
-async def test_without_xero_nothing_unseen_is_sent_and_the_text_is_kept(up: Upstream, provider: httpx.AsyncClient) -> None:
+async def test_without_xero_nothing_unseen_can_be_sent(up: Upstream, provider: httpx.AsyncClient) -> None:
     up.failing = {"gateway": AWAY}
     answer = await provider.get(f"{CLIENT}/share?email=ana@rata.example")
     page = said(answer)
-    assert "Xero is not answering, so we cannot show what would be shared. Nothing was sent; your text is kept." in page
+    assert "Xero is not answering, so we cannot show what would be shared." in page
+    assert "Nothing was sent" not in page
+    assert "· Kōwhai" not in page
     assert "Send invitation" not in page
     assert "Try again" in page
     assert 'value="ana@rata.example"' in answer.text
+
+
+async def test_xero_going_away_before_the_press_sends_nothing_and_keeps_the_text(up: Upstream, provider: httpx.AsyncClient) -> None:
+    token = (await provider.get(f"{CLIENT}/share")).text.split('name="form_token" value="')[1].split('"')[0]
+    up.failing = {"gateway": AWAY}
+    answer = await provider.post(f"{CLIENT}/share", data={"form_token": token, "email": "ana@rata.example"})
+    assert answer.status_code == 503
+    assert "Xero is not answering, so we cannot show what would be shared. Nothing was sent; your text is kept." in said(answer)
+    assert 'value="ana@rata.example"' in answer.text
+    assert not up.invited
+
+
+@pytest.mark.parametrize(
+    ("state", "text"), [("needs_reauth", "Xero asks you to sign in again"), ("disconnected", "is disconnected from Xero")]
+)
+async def test_a_lost_connection_is_said_once_on_every_page(up: Upstream, provider: httpx.AsyncClient, state: str, text: str) -> None:
+    up.organisations[0]["state"], up.failing = state, {"gateway": (409, "xero_needs_reauth")}
+    for shares in ([], [a_share(1)]):
+        up.shares = shares
+        for path in (CLIENTS, CLIENT, f"{CLIENT}/share", f"/o/{KOWHAI}/shares", f"/o/{KOWHAI}/settings"):
+            page = (await provider.get(path)).text
+            assert page.count(text) == 1, path
+            assert page.count("Reconnect Xero") == 1, path
+            assert "Xero needs you to sign in again" not in page, path
+            assert 'class="notice' not in page, path
 
 
 async def test_without_xero_a_client_shared_already_can_be_shared_from_what_is_stored(up: Upstream, provider: httpx.AsyncClient) -> None:
@@ -138,9 +165,12 @@ async def test_correcting_an_address_ends_it_and_fills_the_form(up: Upstream, pr
 
 async def test_the_shares_page_lists_live_accesses_and_ends_one(up: Upstream, provider: httpx.AsyncClient) -> None:
     assert "Nothing is shared yet. Start with a client." in await words(provider, f"/o/{KOWHAI}/shares")
-    up.shares = [a_share(1), a_share(2, mail="failed", mail_reason="mailbox full"), a_share(3, state="ended")]
+    waiting = a_share(4, state="waiting_invoice", mail=None)
+    up.shares = [a_share(1), a_share(2, mail="failed", mail_reason="mailbox full"), a_share(3, state="ended"), waiting]
     page = await words(provider, f"/o/{KOWHAI}/shares")
     assert page.index("accounts2@") < page.index("accounts1@")
+    assert "End access accounts1@rata.example" in page
+    assert "Cancel accounts4@rata.example" in page
     assert "accounts3@" not in page
     answer = await press(provider, f"{CLIENT}/shares/{SHARE}/end?back=shares", f"{CLIENT}/shares/{SHARE}/end", then="shares")
     assert answer.headers["location"] == f"/o/{KOWHAI}/shares?done=ended&share={SHARE}"

@@ -14,10 +14,13 @@ from common.errors import ServiceError
 from common.logging import get_logger
 from web.errors import ProviderSignedOut
 from web.rendering import render
-from web.visits import OWN_PAGE, RETURN_COOKIE, RETURN_SECONDS
+from web.visits import OWN_PAGE, RETURN_COOKIE, RETURN_SECONDS, Visit
 
 CLIENT_SIDE = ("/invoices", "/account", "/i/", "/s/", "/sign-in")
 log = get_logger()
+FRAMELESS = frozenset({404, 500})
+"""Pages without the provider's band although the visit is known: the common 404, and the one after a fault that may lie in the band."""
+
 PAGES = frozenset({400, 401, 403, 404, 405, 409, 413, 421, 422, 429, 500, 503})
 
 
@@ -32,15 +35,17 @@ def install(app: FastAPI) -> None:
 
 def failure_page(request: Request, status: int, code: str = "", retry_after: float | None = None) -> Response:
     """The page of a status. The one for 404 is the same for everybody and everything; its reference stands in the header only."""
+    visit: Visit | None = getattr(request.state, "visit", None) if status not in FRAMELESS else None
     response = render(
         request,
         "error.html",
         status=status,
         code=code,
         kind=status if status in PAGES else 500,
-        client_side=request.url.path.startswith(CLIENT_SIDE),
+        client_side=status == 404 or request.url.path.startswith(CLIENT_SIDE),
         reference=None if status == 404 else correlation_id(),
         retry_after=retry_after,
+        **(visit.frame() | {"frame": "provider"} if visit else {"organisation": None}),
     )
     if retry_after is not None or status == 503:
         response.headers["retry-after"] = str(max(1, round(retry_after or 30)))

@@ -86,8 +86,8 @@ async def current_account(request: Request, services: Behind) -> Account:
 async def visit_of(request: Request, services: Services, org: str, *, come_back: str | None = None) -> Visit:
     """The provider's visit to an organisation, by the one identity call of a page.
 
-    Raises ProviderSignedOut, which leads back to `come_back` (default: this page) after signing in, and NotFound for an
-    organisation that is not this login's.
+    Kept as `request.state.visit`, so that a page about a failure keeps the band. Raises ProviderSignedOut, which leads back to
+    `come_back` (default: this page) after signing in, and NotFound for an organisation that is not this login's.
     """
     secret = session(request, "provider")
     try:
@@ -97,7 +97,9 @@ async def visit_of(request: Request, services: Services, org: str, *, come_back:
     except NotSignedIn as error:
         raise ProviderSignedOut(had_session=bool(secret), come_back=come_back or page_address(request)) from error
     assert known.organisation is not None, "auth answers an identify that names an organisation with that organisation"
-    return Visit(known.provider, known.organisations, known.organisation, known.tokens["xero-gateway"], known.tokens["sharing"])
+    visit = Visit(known.provider, known.organisations, known.organisation, known.tokens["xero-gateway"], known.tokens["sharing"])
+    request.state.visit = visit
+    return visit
 
 
 async def _current_visit(request: Request, services: Behind, org: OrganisationId) -> Visit:

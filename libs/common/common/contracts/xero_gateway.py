@@ -125,6 +125,10 @@ class InvoicesFetched(EventData, type="xero-gateway.invoices.fetched.v1"):
     total: int | None
     batches: int | None
 
+    @property
+    def lane(self) -> str:
+        return self.contact_id
+
 
 class InvoiceChanged(EventData, type="xero-gateway.invoice.changed.v1"):
     """An invoice as it is now, of a contact that is shared or an invoice that was published before. `version` = updated_at in ms."""
@@ -132,6 +136,10 @@ class InvoiceChanged(EventData, type="xero-gateway.invoice.changed.v1"):
     organisation_id: str
     read_at: dt.datetime
     invoice: Invoice
+
+    @property
+    def lane(self) -> str:
+        return self.invoice.contact_id
 
 
 class ContactChanged(EventData, type="xero-gateway.contact.changed.v1"):
@@ -143,3 +151,7 @@ class ContactChanged(EventData, type="xero-gateway.contact.changed.v1"):
     status: str
     merged_to: str | None
     read_at: dt.datetime
+
+    @property
+    def lane(self) -> str:
+        return self.contact_id

@@ -131,7 +131,7 @@ async def _stored_books(
         _stored(services, visit, contact, wanted), services.sharing.shares_of(visit.sharing_token, visit.org, contact)
     )
     names = [share.contact_name for share in shares] + [row.contact_name for row in (stored.invoices if stored else ())]
-    return Books(found or Contact(id=contact, name=names[0] if names else ""), stored, failed.code, failed.retry_after)
+    return Books(found or Contact(id=contact, name=next(filter(None, names), "")), stored, failed.code, failed.retry_after)
 
 
 async def _stored(services: Services, visit: Visit, contact: str, wanted: dict[str, str]) -> InvoiceList | None:
