@@ -13,7 +13,7 @@ from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Load, wait_after
 from xero_gateway.workers import work_off
 from xero_gateway.xero import BACKGROUND, Xero
 
-LEASE_SECONDS = 90.0
+LEASE_SECONDS = 40.0
 PASS_LEASE_SECONDS = 300.0
 
 
