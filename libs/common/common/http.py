@@ -29,7 +29,7 @@ from common.mongo import Database
 from common.telemetry import REQUESTS
 
 CALL_SECONDS = 8.0
-READS_AT_ONCE = 24
+READS_AT_ONCE = 8
 """How many GET requests one process works on at a time. The others wait their turn, so that what changes something, ending an access
 above all, never queues behind hundreds of people who are reading."""
 
