@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -22,16 +21,17 @@ from common.clock import utc_now
 from common.correlation import correlated, correlation_id
 from common.deadlines import deadline, remaining
 from common.errors import BY_STATUS, BadRequest, Forbidden, NotFound, ServiceError, Unavailable
-from common.identity import CallerIdentity, ClientIdentity, ProviderIdentity, Signer
+from common.identity import CallerIdentity, ClientIdentity, Identity, PdfCapability, ProviderIdentity, Signer
 from common.ids import new_id
 from common.logging import get_logger
 from common.mongo import Database
 from common.telemetry import REQUESTS
+from common.turns import Turn, Turns, outside
 
 CALL_SECONDS = 8.0
 READS_AT_ONCE = 8
 """How many GET requests one process works on at a time. The others wait their turn, so that what changes something, ending an access
-above all, never queues behind hundreds of people who are reading."""
+above all, never queues behind hundreds of people who are reading. Waiting for another service or for Xero is no work: see common.turns."""
 
 CORRELATION = "x-correlation-id"
 DEADLINE = "x-deadline-ms"
@@ -85,17 +85,27 @@ async def _client(request: Request) -> ClientIdentity:
     return identity
 
 
+async def _pdf(request: Request) -> PdfCapability:
+    identity = _identity(request)
+    if not isinstance(identity, PdfCapability):
+        raise Forbidden
+    return identity
+
+
 _provider.admits = ("provider",)  # type: ignore[attr-defined]
 _client.admits = ("client",)  # type: ignore[attr-defined]
+_pdf.admits = ("pdf",)  # type: ignore[attr-defined]
 
 CurrentProvider = Annotated[ProviderIdentity, Depends(_provider)]
 """A provider whose token names the organisation in the path; any other organisation is the common 404."""
 
 CurrentClient = Annotated[ClientIdentity, Depends(_client)]
+CurrentPdf = Annotated[PdfCapability, Depends(_pdf)]
+"""Whoever holds the right to one invoice's PDF; everything about that invoice comes from the token, nothing from the path."""
 
 
 def admitted(app: FastAPI) -> dict[tuple[str, str], frozenset[str]]:
-    """(method, path) -> who may call: service:<name>, provider, client; empty for a public route. For the access matrix test."""
+    """(method, path) -> who may call: service:<name>, provider, client, pdf; empty for a public route. For the access matrix test."""
 
     def walk(dependant: Any) -> frozenset[str]:
         own = frozenset(getattr(dependant.call, "admits", ()))
@@ -120,15 +130,19 @@ class ServiceClient:
         self._client = httpx.AsyncClient(base_url=base_url, transport=transport, limits=limits, trust_env=False, follow_redirects=False)
 
     async def get(self, path: str, *, params: Any = None, token: str | None = None) -> Any:
-        return await self._call("GET", path, params=params, token=token)
+        return _json(await self._call("GET", path, params=params, token=token))
 
     async def post(self, path: str, *, json: Any = None, token: str | None = None) -> Any:
-        return await self._call("POST", path, json=json, token=token)
+        return _json(await self._call("POST", path, json=json, token=token))
+
+    async def download(self, path: str, *, token: str | None = None) -> bytes:
+        """The body as it is, for what is no JSON."""
+        return (await self._call("GET", path, token=token)).content
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _call(self, method: str, path: str, *, token: str | None, **content: Any) -> Any:
+    async def _call(self, method: str, path: str, *, token: str | None, **content: Any) -> httpx.Response:
         seconds = remaining(CALL_SECONDS)
         headers = {
             "authorization": f"Bearer {token or self._signer.service_token(self.audience)}",
@@ -136,12 +150,17 @@ class ServiceClient:
             DEADLINE: str(int(seconds * 1000)),
         }
         try:
-            answer = await self._client.request(method, path, headers=headers, timeout=httpx.Timeout(seconds, pool=2), **content)
+            async with outside():
+                answer = await self._client.request(method, path, headers=headers, timeout=httpx.Timeout(seconds, pool=2), **content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self.audience} does not answer.", code=f"{self.audience}_unavailable") from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _problem_of(answer, self.audience)
+
+
+def _json(answer: httpx.Response) -> Any:
+    return answer.json() if answer.content else None
 
 
 def _problem_of(answer: httpx.Response, service: str) -> ServiceError:
@@ -203,7 +222,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._reads: Turns = asyncio.Semaphore(READS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -216,22 +235,11 @@ class Edge:
         limit = headers.get(b"x-deadline-ms", "")
         seconds = min(int(limit) / 1000, CALL_SECONDS) if limit.isdigit() else self._limit(scope)
         with correlated(correlation), deadline(seconds):
-            async with self._turn(scope["method"]):
+            if scope["method"] not in ("GET", "HEAD"):
                 await self._answer(scope, receive, send, correlation)
-
-    @asynccontextmanager
-    async def _turn(self, method: str) -> AsyncIterator[None]:
-        """Waits for a read's turn; a read whose time is up goes on, fails by itself and says why in its service's own words."""
-        taken = False
-        if method in ("GET", "HEAD"):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(remaining(CALL_SECONDS)):
-                    taken = await self._reads.acquire()
-        try:
-            yield
-        finally:
-            if taken:
-                self._reads.release()
+                return
+            async with Turn(self._reads):
+                await self._answer(scope, receive, send, correlation)
 
     @staticmethod
     def _limit(scope: Scope) -> float:
@@ -263,7 +271,7 @@ class Edge:
             REQUESTS.labels(scope["method"], route, str(status or 500)).observe(time.monotonic() - began)
 
 
-def _identity(request: Request) -> CallerIdentity | ProviderIdentity | ClientIdentity:
+def _identity(request: Request) -> Identity:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    identity: CallerIdentity | ProviderIdentity | ClientIdentity = request.app.state.verifier.read(token if scheme == "Bearer" else "")
+    identity: Identity = request.app.state.verifier.read(token if scheme == "Bearer" else "")
     return identity

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,19 @@ class ClientIdentity:
     email: str
 
 
+@dataclass(frozen=True)
+class PdfCapability:
+    """The right to one invoice's PDF, as that invoice was at `updated_at` (Xero's UpdatedDateUTC) and while it belongs to this contact."""
+
+    organisation_id: str
+    contact_id: str
+    invoice_id: str
+    updated_at: datetime
+
+
+Identity = CallerIdentity | ProviderIdentity | ClientIdentity | PdfCapability
+
+
 class Signer:
     """Makes tokens in the name of one service."""
 
@@ -80,6 +94,10 @@ class Signer:
         """In a client's name; others accept it from portal only."""
         return self._sign(audience, "client", id, email=email)
 
+    def pdf_token(self, audience: str, *, organisation_id: str, contact_id: str, invoice_id: str, updated_at: datetime) -> str:
+        """The right to one invoice's PDF; others accept it from sharing only. `updated_at` with its time zone."""
+        return self._sign(audience, "pdf", invoice_id, org=organisation_id, contact=contact_id, updated=updated_at.isoformat())
+
     def _sign(self, audience: str, role: Role, subject: str, **claims: str) -> str:
         now = int(time.time())
         said = {"iss": self.service, "aud": audience, "sub": subject, "role": role, "iat": now, "exp": now + LIFETIME_SECONDS, **claims}
@@ -94,7 +112,7 @@ class Verifier:
         self._folder = public_keys_dir
         self._keys: dict[str, OKPKey] = {}
 
-    def read(self, token: str) -> CallerIdentity | ProviderIdentity | ClientIdentity:
+    def read(self, token: str) -> Identity:
         """Who speaks. Raises BadToken when the token is not valid, not for us, too old, or says more than its issuer may."""
         try:
             said = self._verified(token)
@@ -105,6 +123,8 @@ class Verifier:
                 return ProviderIdentity(subject, said["name"], said["email"], said["org"])
             if SPEAKS_OF.get(issuer) == role == "client":
                 return ClientIdentity(subject, said["email"])
+            if SPEAKS_OF.get(issuer) == role == "pdf":
+                return PdfCapability(said["org"], said["contact"], subject, datetime.fromisoformat(said["updated"]))
         except (JoseError, KeyError, TypeError, ValueError, OSError) as error:
             raise BadToken from error
         raise BadToken

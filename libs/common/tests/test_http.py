@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 from pydantic import BaseModel
 
 from common.deadlines import deadline, remaining
-from common.errors import Conflict, NotFound, RateLimited, ServiceError, Unavailable
-from common.http import READS_AT_ONCE, CurrentClient, CurrentProvider, ServiceClient, admitted, caller
-from common.identity import BadToken, CallerIdentity, ProviderIdentity, Signer, Verifier
+from common.errors import Conflict, Forbidden, NotFound, RateLimited, ServiceError, Unavailable
+from common.http import READS_AT_ONCE, CurrentClient, CurrentPdf, CurrentProvider, ServiceClient, admitted, caller
+from common.identity import BadToken, CallerIdentity, PdfCapability, ProviderIdentity, Signer, Verifier
 from common.service import create_service
 from common.settings import ServiceSettings
+from common.turns import outside
 
 router = APIRouter()
 
@@ -37,6 +39,11 @@ async def things(provider: CurrentProvider) -> dict[str, str]:
 @router.get("/internal/mine")
 async def mine(client: CurrentClient) -> dict[str, str]:
     return {"who": client.email}
+
+
+@router.get("/internal/pdf")
+async def pdf(right: CurrentPdf) -> Response:
+    return Response(f"%PDF of {right.invoice_id}")
 
 
 @router.post("/internal/numbers")
@@ -101,6 +108,30 @@ async def test_only_the_service_that_may_say_so_speaks_of_a_person(http: httpx.A
     assert (await http.get("/internal/mine", headers=bearer(provider_token(keys)))).status_code == 403
 
 
+RIGHT = PdfCapability("org_1", "con_1", "inv_1", datetime(2026, 6, 18, 9, 30, 0, 123000, tzinfo=UTC))
+
+
+def pdf_token(keys: Path, issuer: str = "sharing", audience: str = "xero-gateway") -> str:
+    return Signer(issuer, keys / issuer).pdf_token(
+        audience, organisation_id="org_1", contact_id="con_1", invoice_id="inv_1", updated_at=RIGHT.updated_at
+    )
+
+
+def test_the_right_to_a_pdf_comes_from_sharing_alone_and_says_which_version(keys: Path) -> None:
+    verifier = Verifier(keys / "public", "xero-gateway")
+    assert verifier.read(pdf_token(keys)) == RIGHT
+    for token in (pdf_token(keys, "auth"), pdf_token(keys, "portal"), pdf_token(keys, "web"), pdf_token(keys, audience="sharing")):
+        with pytest.raises(BadToken):
+            verifier.read(token)
+
+
+async def test_a_file_comes_as_it_is_and_only_for_its_capability(client: ServiceClient, keys: Path) -> None:
+    assert await client.download("/internal/pdf", token=pdf_token(keys, audience="sharing")) == b"%PDF of inv_1"
+    for token in (provider_token(keys), None):
+        with pytest.raises(Forbidden):
+            await client.download("/internal/pdf", token=token)
+
+
 async def test_a_route_admits_only_the_services_it_names(http: httpx.AsyncClient, keys: Path) -> None:
     for service, status in (("portal", 200), ("auth", 200), ("web", 403), ("notifier", 403)):
         token = Signer(service, keys / service).service_token("sharing")
@@ -137,6 +168,7 @@ async def test_every_route_says_who_may_call_it(app: FastAPI) -> None:
     assert admitted(app) == {
         ("GET", "/internal/organisations/{organisation_id}/things"): {"provider"},
         ("GET", "/internal/mine"): {"client"},
+        ("GET", "/internal/pdf"): {"pdf"},
         ("POST", "/internal/numbers"): {"service:portal", "service:auth"},
         ("GET", "/errors/{kind}"): frozenset(),
     }
@@ -290,3 +322,38 @@ async def test_reads_wait_their_turn_and_a_change_never_waits_behind_them(keys: 
         assert len(begun) == READS_AT_ONCE
         hold.set()
         assert {answer.status_code for answer in await asyncio.gather(*reads)} == {200}
+
+
+async def test_reads_that_wait_for_somebody_outside_keep_no_other_read_waiting(keys: Path) -> None:
+    """Twice as many reads as there are turns wait outside, each for two things at once; another is answered all the same."""
+    hold, slow = asyncio.Event(), APIRouter()
+    running = most = 0
+
+    @slow.get("/outside")
+    async def wait_outside() -> str:
+        nonlocal running, most
+
+        async def one() -> None:
+            async with outside():
+                await hold.wait()
+
+        await asyncio.gather(one(), one())
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return "back"
+
+    @slow.get("/quick")
+    async def quick() -> str:
+        return "quick"
+
+    app = create_service("sharing", ServiceSettings(keys_dir=keys / "sharing", public_keys_dir=keys / "public"), routers=[slow])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sharing") as http:
+        waiting = [asyncio.create_task(http.get("/outside")) for _ in range(READS_AT_ONCE * 2)]
+        await asyncio.sleep(0.05)
+        assert (await http.get("/quick")).json() == "quick"
+        hold.set()
+        assert {answer.json() for answer in await asyncio.gather(*waiting)} == {"back"}
+        assert most == READS_AT_ONCE
+        assert (await asyncio.gather(*(http.get("/quick") for _ in range(READS_AT_ONCE * 2))))[-1].json() == "quick"
