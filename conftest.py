@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     engine = "containers where their images are in reach" if containers.engine_answers() else "local binaries, as no Docker engine answers"
     return f"MongoDB and RabbitMQ: {engine}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several workers (pytest -n) hands over what it started; the process that prints the summary collects it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["started"] = session.config.stash[STARTED]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[STARTED].extend(getattr(node, "workeroutput", {}).get("started", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -50,8 +50,8 @@ def types() -> list[Outcome]:
 
 
 def tests() -> list[Outcome]:
-    """pytest over everything `testpaths` in pyproject.toml names."""
-    return [check("pytest", ("-m", "pytest"))]
+    """pytest over everything `testpaths` in pyproject.toml names, by two processes: they wait more than they work."""
+    return [check("pytest", ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"))]
 
 
 def packages_in(root: Path) -> list[Path]:
