@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from common.addresses import InvalidAddress, canonical
 from common.crypto import digest
+from common.errors import Unavailable
 from common.http import Db, caller
 from common.identity import Signer
 from portal import codes, limits, links, sessions, sign_in_requests
@@ -182,7 +183,12 @@ async def redeem_code(body: RedeemCodeBody, db: Db, rings: OurRings, sharing: Sh
     outcome = await db.transact(codes.try_code, body.code, browser, rings)
     if isinstance(outcome, links.WrongTry):
         raise WrongCode("That is not the code.", tries_left=outcome.tries_left)
-    signed_in = await db.transact(links.spend_link, outcome, browser, rings) if await sharing.lets_live(outcome) else None
+    try:
+        lives = await sharing.lets_live(outcome.link)
+    except Unavailable:
+        await db.transact(codes.take_back_try, outcome)
+        raise
+    signed_in = await db.transact(links.spend_link, outcome.link, browser, rings) if lives else None
     if signed_in is None:
         raise CodeUnknown
     return SignedInView(session=signed_in.session, goal=signed_in.goal)

@@ -67,6 +67,11 @@ async def raise_code_tries(tx: Tx, browser: str) -> list[SignInRequest]:
     return [SignInRequest.model_validate(row) for row in raised if row]
 
 
+async def lower_code_tries(tx: Tx, request_ids: list[str]) -> None:
+    """Takes one counted try back from each."""
+    await tx.collection(SIGN_IN_REQUESTS).update_many({"_id": {"$in": request_ids}, "code_tries": {"$gt": 0}}, {"$inc": {"code_tries": -1}})
+
+
 async def close_code(tx: Tx, browser: str, request_id: str) -> None:
     """No code is taken for this request any more, if this browser made it."""
     await tx.collection(SIGN_IN_REQUESTS).update_one({"_id": request_id, "browser": browser}, {"$set": {"code_open": False}})

@@ -78,6 +78,16 @@ async def test_the_fifth_try_may_be_the_right_one(portal: Harness, mailed: Maile
     assert (await call(portal, "codes/redeem", code=mail.code, browser=BROWSER)).status_code == 200
 
 
+async def test_the_right_code_costs_no_try_while_sharing_is_away(portal: Harness, sharing: Sharing, mailed: Mailed) -> None:
+    mail = await mailed(invitation="cii_good")
+    sharing.down = True
+    for _ in range(7):
+        answer = await call(portal, "codes/redeem", code=mail.code, browser=BROWSER)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    sharing.down = False
+    assert (await call(portal, "codes/redeem", code=mail.code, browser=BROWSER)).status_code == 200
+
+
 async def test_many_codes_at_once_are_five_tries(portal: Harness, mailed: Mailed) -> None:
     mail = await mailed()
     answers = await asyncio.gather(*(call(portal, "codes/redeem", code=wrong(mail, n), browser=BROWSER) for n in range(1, 21)))
