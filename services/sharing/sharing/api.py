@@ -125,6 +125,12 @@ async def end_share(organisation_id: str, share_id: str, provider: CurrentProvid
     return await shares.view_share(db, provider, share_id)
 
 
+@router.post("/organisations/{organisation_id}/shares/{share_id}/resend")
+async def resend_invitation(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db, ring: Ring) -> ShareView:
+    await db.transact(invitations.resend_invitation, provider.organisation_id, share_id, ring)
+    return await shares.view_share(db, provider, share_id)
+
+
 @router.get("/organisations/{organisation_id}/contacts/{contact_id}/shares")
 async def list_shares_of_contact(organisation_id: str, contact_id: str, provider: CurrentProvider, db: Db) -> SharesOfContact:
     found = await store.list_shares_of_contact(db, provider.organisation_id, contact_id)

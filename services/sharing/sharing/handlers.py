@@ -12,6 +12,7 @@ from common.crypto import KeyRing
 from common.events import Event, EventData, Handlers
 from common.mongo import Tx
 from sharing import contacts, organisations, shares, snapshots
+from sharing.models import MailState
 
 
 def handlers_with(ring: KeyRing) -> Handlers:
@@ -59,7 +60,8 @@ async def note_sent_invitation(tx: Tx, event: Event[EmailSent]) -> None:
 
 
 async def note_failed_invitation(tx: Tx, event: Event[EmailFailed]) -> None:
-    await shares.note_mail(tx, event.data.share_id, event.data.version, "failed", event.data.reason)
+    state: MailState = "returned" if event.data.returned else "failed"
+    await shares.note_mail(tx, event.data.share_id, event.data.version, state, event.data.reason)
 
 
 INVITING: Mapping[type[EventData], Callable[..., Awaitable[None]]] = {

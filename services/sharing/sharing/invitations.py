@@ -49,6 +49,18 @@ async def send_invitation(tx: Tx, share: Share, contact: Contact, organisation: 
     return invited
 
 
+async def resend_invitation(tx: Tx, organisation_id: str, share_id: str, ring: KeyRing) -> None:
+    """Mails a share's invitation again. One that ended, or whose first invitation still waits, stays as it is. Raises NotFound."""
+    share = await store.get_share(tx, organisation_id, share_id)
+    if not share.is_live or share.invited_at is None:
+        return
+    contact = await store.find_contact(tx, organisation_id, share.contact_id)
+    organisation = await store.find_organisation(tx, organisation_id)
+    assert contact is not None  # both were there when it was invited
+    assert organisation is not None
+    await send_invitation(tx, share, contact, organisation, ring)
+
+
 async def invite_waiting(tx: Tx, contact: Contact, ring: KeyRing) -> None:
     """Invites whoever waits for this contact's invoices, once everything is loaded and something can be opened."""
     if not contact.is_loaded:

@@ -12,7 +12,7 @@ from common.contracts.xero_gateway import SHAREABLE, Invoice
 
 ShareState = Literal["preparing", "waiting_invoice", "invited", "opened", "active", "ended"]
 Connection = Literal["connected", "needs_reauth", "disconnected"]
-MailState = Literal["queued", "sent", "failed"]
+MailState = Literal["queued", "sent", "failed", "returned"]
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 

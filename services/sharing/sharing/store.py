@@ -80,7 +80,7 @@ async def list_live_shares(reader: Reader, organisation_id: str, page: int) -> t
     where = {"organisation_id": organisation_id, **LIVE}
     order: list[Filter] = [
         {"$match": where},
-        {"$set": {"failed": {"$eq": ["$mail.state", "failed"]}}},
+        {"$set": {"failed": {"$in": ["$mail.state", ["failed", "returned"]]}}},
         {"$sort": {"failed": -1, **dict(NEWEST_FIRST)}},
         {"$skip": (page - 1) * PAGE_SIZE},
         {"$limit": PAGE_SIZE},
@@ -131,9 +131,12 @@ async def end_share(tx: Tx, organisation_id: str, share_id: str, by: Actor, reas
     return _share(ended)
 
 
+_MAIL_STATES = ["queued", "failed", "sent", "returned"]
+
+
 async def save_mail(tx: Tx, share_id: str, mail: Mail) -> None:
-    """What became of a mail. A later invitation's news stays, and of one invitation's news sent outweighs failed."""
-    weaker = ["queued", "failed"] if mail.state == "sent" else ["queued"]
+    """What became of a mail. A later invitation's news stays; of one invitation's news sent outweighs failed, and returned both."""
+    weaker = _MAIL_STATES[: _MAIL_STATES.index(mail.state)]
     older = [{"mail.number": {"$lt": mail.number}}, {"mail.number": mail.number, "mail.state": {"$in": weaker}}]
     await tx.collection(SHARES).update_one({"_id": share_id, "$or": older}, {"$set": {"mail": mail.model_dump()}})
 

@@ -22,6 +22,7 @@ ACCESS = {
     ("GET", f"{ORGANISATIONS}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/end"): PROVIDER,
+    ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/resend"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices"): PROVIDER,
@@ -75,6 +76,8 @@ async def test_another_organisations_share_is_unknown_under_ones_own_path(sharin
     assert_common_404(await sharing.http.get(f"{other_desk.path}/shares/{share['id']}", headers=headers))
     assert_common_404(await sharing.http.post(f"{other_desk.path}/shares/{share['id']}/end", headers=headers))
     assert_common_404(await sharing.http.post(f"{other_desk.path}/shares/shr_unknown/end", headers=headers))
+    assert_common_404(await sharing.http.post(f"{other_desk.path}/shares/{share['id']}/resend", headers=headers))
+    assert_common_404(await sharing.http.post(f"{other_desk.path}/shares/shr_unknown/resend", headers=headers))
     assert_common_404(await sharing.http.get(f"{other_desk.path}/contacts/{CONTACT}/invoices", headers=headers))
     assert (await sharing.http.get(f"{other_desk.path}/contacts/{CONTACT}/shares", headers=headers)).json() == {"shares": []}
     assert (await sharing.http.get(f"{other_desk.path}/clients", headers=headers)).json()["total"] == 0

@@ -68,6 +68,10 @@ STORIES: dict[str, list[EventData]] = {
         EmailSent(version=1, share_id="SHARE", at=NOW),
         EmailFailed(version=2, share_id="SHARE", at=NOW, reason="Mailbox full."),
     ],
+    "returned": [
+        EmailSent(version=1, share_id="SHARE", at=NOW),
+        EmailFailed(version=1, share_id="SHARE", at=NOW, reason="mailbox unknown", returned=True),
+    ],
 }
 
 

@@ -196,6 +196,29 @@ async def test_a_refused_mail_is_said_with_its_reason(sharing: Harness, desk: De
     assert (seen["mail"], seen["mail_reason"]) == ("failed", "Mailbox unknown.")
 
 
+async def test_a_mail_that_came_back_is_said_as_returned_until_it_is_sent_again(sharing: Harness, desk: Desk) -> None:
+    share = await desk.share([an_invoice()])
+    returned = EmailFailed(version=1, share_id=share["id"], at=utc_now(), reason="mailbox unknown", returned=True)
+    for data in (returned, EmailSent(version=1, share_id=share["id"], at=utc_now())):
+        await sharing.deliver(data)
+    seen = await desk.look(share["id"])
+    assert (seen["mail"], seen["mail_reason"]) == ("returned", "mailbox unknown")
+    again = await sharing.http.post(f"{desk.path}/shares/{share['id']}/resend", headers=sharing.as_provider())
+    assert (again.json()["mail"], again.json()["mail_reason"]) == ("queued", None)
+    await sharing.deliver(returned)
+    assert (await desk.look(share["id"]))["mail"] == "queued"
+    assert [event.invitation_number for event in await sharing.published(ClientInvited)] == [1, 2]
+
+
+async def test_nothing_is_mailed_again_before_the_first_invitation_or_after_the_end(sharing: Harness, desk: Desk) -> None:
+    preparing = await desk.invite()
+    path = f"{desk.path}/shares/{preparing['id']}"
+    assert (await sharing.http.post(f"{path}/resend", headers=sharing.as_provider())).json()["state"] == "preparing"
+    await desk.end(preparing["id"])
+    assert (await sharing.http.post(f"{path}/resend", headers=sharing.as_provider())).json()["state"] == "ended"
+    assert await sharing.published(ClientInvited) == []
+
+
 async def test_no_invitation_stands_readable_in_the_database(sharing: Harness, desk: Desk, ring: KeyRing) -> None:
     await desk.share([an_invoice()])
     (mail,) = await sharing.published(ClientInvited)

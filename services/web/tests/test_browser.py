@@ -59,6 +59,8 @@ def a_full_upstream() -> Upstream:
         a_share(3, state="waiting_invoice", mail=None, last_seen_at=None),
         a_share(4, state="invited", mail="failed", mail_reason="mailbox unknown", last_seen_at=None),
         a_share(5, state="opened", last_seen_at=None),
+        a_share(7, state="invited", mail="returned", mail_reason="mailbox full", last_seen_at=None),
+        a_share(8, state="invited", mail="sent", last_seen_at=None),
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by="Hana Kōwhai"),
     ]
     up.contacts["6b7c1d2e-0000-4000-8000-000000000009"] = up.contacts[RATA] | {

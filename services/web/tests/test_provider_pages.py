@@ -274,6 +274,9 @@ async def test_shared_with_tells_each_state(up: Upstream, provider: httpx.AsyncC
         a_share(4, state="invited", mail="failed", mail_reason="mailbox unknown"),
         a_share(5, state="opened"),
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by={"name": "Ana Kemp", "email": "a@b.example"}),
+        a_share(7, state="invited", mail="returned", mail_reason="mailbox full"),
+        a_share(8, state="opened", mail="queued"),
+        a_share(9, state="invited", mail="sent"),
     ]
     up.loads["l1"] = {"state": "waiting", "stored": 640, "total": 1200, "waiting_since": "2026-05-03T08:00:00Z", "reason": "xero_busy"}
     page = await words(provider, CLIENT)
@@ -282,13 +285,17 @@ async def test_shared_with_tells_each_state(up: Upstream, provider: httpx.AsyncC
         "Preparing, 640 of 1,200 invoices",
         "Waiting for Xero since 3 May 2026, 20:00 NZST; the invitation goes out by itself.",
         "Waiting for the first invoice",
-        "Not delivered: mailbox unknown. Correct the address",
+        "Not delivered: mailbox unknown. Correct the address Resend accounts4@rata.example",
+        "Returned: mailbox full. Correct the address Resend accounts7@rata.example",
+        "Invitation queued",
+        "Invitation handed to the mail server Resend accounts9@rata.example",
         "Opened",
         "Revoked 3 May 2026, 20:00 NZST by Ana Kemp",
         "by Hana Kōwhai",
     ):
         assert text in page
-    assert page.index("accounts4@") < page.index("accounts1@") < page.index("accounts6@")
+    assert page.index("accounts4@") < page.index("accounts7@") < page.index("accounts1@") < page.index("accounts6@")
+    assert "Resend accounts8@" not in page
 
 
 async def test_the_list_asks_again_while_something_is_prepared_and_then_stops(up: Upstream, provider: httpx.AsyncClient) -> None:

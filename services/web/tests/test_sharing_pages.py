@@ -163,6 +163,15 @@ async def test_correcting_an_address_ends_it_and_fills_the_form(up: Upstream, pr
     assert 'value="ana+x@rata.example"' in (await provider.get(answer.headers["location"])).text
 
 
+async def test_resending_mails_the_invitation_again_and_says_so(up: Upstream, provider: httpx.AsyncClient) -> None:
+    up.shares = [a_share(1, state="invited", mail="returned", mail_reason="mailbox full")]
+    answer = await press(provider, CLIENT, f"{CLIENT}/shares/{SHARE}/resend")
+    assert up.shares[0]["mail"] == "queued"
+    page = await words(provider, answer.headers["location"])
+    assert "The invitation to accounts1@rata.example is on its way again." in page
+    assert "Invitation queued" in page
+
+
 async def test_the_shares_page_lists_live_accesses_and_ends_one(up: Upstream, provider: httpx.AsyncClient) -> None:
     assert "Nothing is shared yet. Start with a client." in await words(provider, f"/o/{KOWHAI}/shares")
     waiting = a_share(4, state="waiting_invoice", mail=None)

@@ -144,6 +144,10 @@ class SharingClient:
         """Ends an access now; ending it twice answers the same."""
         return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/end", token=token))
 
+    async def resend(self, token: str, org: str, share: str) -> Share:
+        """Mails the invitation of a live access again."""
+        return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/resend", token=token))
+
     async def stored_invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
         """The same as GatewayClient.invoices from what is stored. Raises NotFound when nothing is."""
         return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))

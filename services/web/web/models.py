@@ -134,8 +134,13 @@ class Share(Answer):
     ended_by: Person | str | None = None
     load_id: str | None = None
     load: LoadProgress | None = None
-    mail: Literal["queued", "sent", "failed"] | None = None
+    mail: Literal["queued", "sent", "failed", "returned"] | None = None
     mail_reason: str | None = None
+
+    @property
+    def undelivered(self) -> bool:
+        """Its invitation reached nobody, as far as mail servers told."""
+        return self.state != "ended" and self.mail in ("failed", "returned")
 
     @property
     def ended_by_name(self) -> str | None:

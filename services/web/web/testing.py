@@ -289,6 +289,14 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
         found |= {"state": "ended", "ended_at": _z(NOW), "ended_by": "Hana Kōwhai"}
         return JSONResponse(found)
 
+    @app.post(f"{base}/shares/{{share}}/resend")
+    async def resend(share: str) -> Response:
+        found = next((one for one in up.shares if one["id"] == share), None)
+        if found is None:
+            return _problem(404, "not_found")
+        found |= {"mail": "queued", "mail_reason": None}
+        return JSONResponse(found)
+
 
 VIEWS = {
     "unpaid": {"open", "due_today", "overdue"},

@@ -15,8 +15,12 @@ class EmailSent(EventData, type="notifier.email.sent.v1"):
 
 
 class EmailFailed(EventData, type="notifier.email.failed.v1"):
-    """The invitation of this share was refused for good, or could not be handed over in time. `reason` is a short text for people."""
+    """The invitation of this share was refused for good, not handed over in time, or came back. `reason` is a text for people.
+
+    `returned`: the mail server had taken it, and the mailbox's own server sent it back later.
+    """
 
     share_id: str
     at: datetime
     reason: str
+    returned: bool = False

@@ -28,7 +28,7 @@ async def shares(
         services.sharing.shares(visit.sharing_token, visit.org, page=page),
         _just_ended(services, visit, share if done == "ended" else ""),
     )
-    problems_first = sorted(found.shares, key=lambda one: one.mail != "failed")
+    problems_first = sorted(found.shares, key=lambda one: not one.undelivered)
     return render(request, "provider/shares.html", **visit.frame(), section="shares", found=found, shares=problems_first, ended=ended)
 
 
@@ -58,6 +58,13 @@ async def end(visit: CurrentVisit, services: Behind, form: ProviderForm, contact
         return RedirectResponse(f"/o/{visit.org}/clients/{contact}/share?{urlencode({'email': ended.email})}", 303)
     page = f"/o/{visit.org}/shares" if form.get("then") == "shares" else f"/o/{visit.org}/clients/{contact}"
     return RedirectResponse(f"{page}?done=ended&share={ended.id}", 303)
+
+
+@router.post("/o/{org}/clients/{contact}/shares/{share}/resend")
+async def resend(visit: CurrentVisit, services: Behind, form: ProviderForm, contact: ContactId, share: ShareId) -> Response:
+    """Mails the invitation again."""
+    await services.sharing.resend(visit.sharing_token, visit.org, share)
+    return RedirectResponse(f"/o/{visit.org}/clients/{contact}?done=mailed_again&share={share}", 303)
 
 
 async def _just_ended(services: Services, visit: Visit, share: str) -> Share | None:

@@ -19,7 +19,7 @@ from web.visits import ContactId, CurrentVisit, PageNumber, Search, Visit
 router = APIRouter()
 
 VIEWS = ("unpaid", "overdue", "open", "paid", "all")
-DONE = frozenset({"invited", "resent", "ended"})
+DONE = frozenset({"invited", "resent", "mailed_again", "ended"})
 MOST_LOADS = 5
 
 
@@ -152,7 +152,7 @@ async def _loads(services: Services, visit: Visit, shares: list[Share]) -> dict[
 def in_reading_order(shares: list[Share]) -> list[Share]:
     """Mail problems first, then live accesses, then ended ones; within each the newest first."""
     newest = sorted(shares, key=lambda share: share.shared_at, reverse=True)
-    return sorted(newest, key=lambda share: (share.state == "ended", share.mail != "failed"))
+    return sorted(newest, key=lambda share: (share.state == "ended", not share.undelivered))
 
 
 def _day(text: str) -> str | None:
