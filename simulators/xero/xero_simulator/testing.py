@@ -1,6 +1,12 @@
-"""For tests against a simulator in the same process: signing in as the app does, and reading the accounting API."""
+"""For tests against a simulator, in the same process or in one of its own: signing in as the app does, and reading the accounting API."""
 
-from collections.abc import Awaitable, Callable
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -59,3 +65,29 @@ async def sign_in(http: httpx.AsyncClient, login: str = "owner", organisation: s
     response = await exchange(http, grant_type="authorization_code", code=code, redirect_uri=REDIRECT)
     assert response.status_code == 200, response.text
     return Connection(http, response.json(), tenant)
+
+
+@contextmanager
+def process(folder: Path, port: int, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """The simulator as a process of its own on the books in `folder`, and a client of it; killed at the end."""
+    url = f"http://127.0.0.1:{port}"
+    given = {"DATA_DIR": str(folder), "PORT": str(port), "PUBLIC_URL": url, "WEBHOOK_URL": f"{url}/nowhere", "ANCHOR_DAY": "", **settings}
+    started = subprocess.Popen([sys.executable, "-m", "xero_simulator"], env={**os.environ, **given})
+    try:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            _wait_until_ready(client, started)
+            yield started, client
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _wait_until_ready(client: httpx.Client, started: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        assert started.poll() is None, "the simulator ended at its start"
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the simulator did not become ready")
