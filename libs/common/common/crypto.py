@@ -2,6 +2,7 @@
 
 A ring file: `{"version": 1, "purpose": …, "primary": "k1", "keys": [{"id", "state", "key"}]}`, key = 32 bytes in base64,
 state primary (encrypts and decrypts), decrypt, or disabled. A sealed value names its key, so exactly one key is tried.
+docs/adr/0011 describes the sealed format byte by byte.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Sequence
+import re
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +23,28 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from common.telemetry import KEYS_HELD
+
+VERSION = 2
 KEY_BYTES = 32
 NONCE_BYTES = 12
 STATES = frozenset({"primary", "decrypt", "disabled"})
-LABEL = b"client-invoices.sealed.v1"
+KEY_ID = re.compile(r"[a-z0-9-]{1,32}")
+LABEL = b"client-invoices.sealed.v2"
+NOT_FOR_OTHERS = 0o037
+"""The owner may do anything and a group may read, as mounted secrets are given to a service's group; nobody else may do anything."""
 
 
 class BadRing(ValueError):
-    """The ring file cannot be used; the service must not start with it."""
+    """The ring file cannot be used; the service must not start with it. Says which file and what is wrong, and no key."""
 
 
 class Unreadable(Exception):
     """A sealed value that no key of the ring opens: changed, moved to another place, or its key is gone."""
+
+
+class KeyMissing(Unreadable):
+    """The key a value names is not in the ring, or disabled: putting it back makes the value readable again."""
 
 
 class KeyRing:
@@ -45,32 +58,29 @@ class KeyRing:
 
     @classmethod
     def load(cls, path: Path) -> KeyRing:
-        """A ring from its file. Raises BadRing naming the fault: no primary, two, a double id, a key of the wrong size."""
+        """A ring from its file, `<purpose>.json`. Raises BadRing naming the fault."""
         try:
-            ring = json.loads(path.read_text())
-            entries = [(entry["id"], entry["state"], base64.b64decode(entry["key"], validate=True)) for entry in ring["keys"]]
-            purpose, primary = ring["purpose"], ring["primary"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadRing(f"{path.name}: cannot be read ({type(error).__name__})") from error
-        ids = [key_id for key_id, _, _ in entries]
-        primaries = [key_id for key_id, state, _ in entries if state == "primary"]
-        faults = [
-            (len(set(ids)) != len(ids), "two keys have one id"),
-            (len({key for _, _, key in entries}) != len(entries), "two ids have one key"),
-            (any(state not in STATES for _, state, _ in entries), "unknown key state"),
-            (any(len(key) != KEY_BYTES for _, _, key in entries), f"a key is not {KEY_BYTES} bytes"),
-            (primaries != [primary], "there must be exactly one primary key, the one named"),
-        ]
-        for wrong, what in faults:
-            if wrong:
-                raise BadRing(f"{path.name}: {what}")
-        disabled = frozenset(key_id for key_id, state, _ in entries if state == "disabled")
-        return cls(purpose, primary, {key_id: key for key_id, _, key in entries}, disabled)
+            mode = path.stat().st_mode
+            ring = checked(json.loads(path.read_text()), path.stem)
+        except (OSError, ValueError) as error:
+            reason = str(error) if isinstance(error, BadRing) else f"cannot be read ({type(error).__name__})"
+            raise BadRing(f"{path.name}: {reason}") from None  # the error before may quote the file
+        if mode & NOT_FOR_OTHERS:
+            raise BadRing(f"{path.name}: others than its owner may use it (mode {stat.S_IMODE(mode):04o}); chmod 600 {path.name}")
+        for entry in ring["keys"]:
+            KEYS_HELD.labels(ring["purpose"], entry["id"], entry["state"]).set(1)
+        disabled = frozenset(entry["id"] for entry in ring["keys"] if entry["state"] == "disabled")
+        return cls(ring["purpose"], ring["primary"], {entry["id"]: _bytes(entry["key"]) for entry in ring["keys"]}, disabled)
+
+    @property
+    def others(self) -> list[str]:
+        """Ids of the keys beside the primary, the disabled ones too."""
+        return sorted(key_id for key_id in self._keys if key_id != self.primary)
 
     def key(self, key_id: str) -> bytes:
-        """Raises Unreadable when the key is not there or disabled."""
+        """Raises KeyMissing when the key is not there or disabled."""
         if key_id not in self._keys or key_id in self._disabled:
-            raise Unreadable(f"ring {self.purpose} has no usable key {key_id}")
+            raise KeyMissing(f"ring {self.purpose} has no usable key {key_id[:32]}")
         return self._keys[key_id]
 
     def hmac(self, data: bytes, key_id: str | None = None) -> str:
@@ -86,30 +96,58 @@ class KeyRing:
             return False
 
 
+def checked(ring: Any, purpose: str) -> dict[str, Any]:
+    """A ring file's content, when it is one for this purpose. Raises BadRing saying the first fault found, without any key."""
+    try:
+        version, named, primary = ring["version"], ring["purpose"], ring["primary"]
+        entries = [(entry["id"], entry["state"], _bytes(entry["key"])) for entry in ring["keys"]]
+        ids = [str(key_id) for key_id, _, _ in entries]
+        faults = [
+            (version != 1, "unknown version"),
+            (named != purpose, f"it is a ring for {str(named)[:32]!r}"),
+            (not all(isinstance(key_id, str) and KEY_ID.fullmatch(key_id) for key_id, _, _ in entries), "a key has no proper id"),
+            (len(set(ids)) != len(ids), "two keys have one id"),
+            (len({key for _, _, key in entries}) != len(entries), "two ids have one key"),
+            (any(state not in STATES for _, state, _ in entries), "unknown key state"),
+            (any(len(key) != KEY_BYTES for _, _, key in entries), f"a key is not {KEY_BYTES} bytes"),
+            (
+                [key_id for key_id, state, _ in entries if state == "primary"] != [primary],
+                "there must be exactly one primary key, the one named",
+            ),
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise BadRing("it is not of the form of a ring, or a key is not base64") from None
+    for wrong, what in faults:
+        if wrong:
+            raise BadRing(what)
+    found: dict[str, Any] = ring
+    return found
+
+
 def seal(ring: KeyRing, plaintext: bytes, context: Sequence[str]) -> dict[str, Any]:
     """Encrypts under a new data key, wrapped by the ring's primary. `context` binds the value to its place; it is not stored."""
-    data_key, wrap_nonce, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)
-    bound = _bound(ring.purpose, ring.primary, context)
+    data_key, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)
     return {
-        "v": 1,
-        "kid": ring.primary,
-        "wrapped": _text(wrap_nonce + AESGCM(ring.key(ring.primary)).encrypt(wrap_nonce, data_key, bound)),
+        "v": VERSION,
+        **_wrapped(ring, data_key, context),
         "commitment": _text(_commitment(data_key)),
-        "sealed": _text(nonce + AESGCM(data_key).encrypt(nonce, plaintext, bound)),
+        "sealed": _text(nonce + AESGCM(data_key).encrypt(nonce, plaintext, _bound(b"value", ring.purpose, *context))),
     }
 
 
-def unseal(ring: KeyRing, value: dict[str, Any], context: Sequence[str]) -> bytes:
-    """The plaintext. Raises Unreadable when anything of it, its key or its context differs."""
+def unseal(ring: KeyRing, value: Mapping[str, Any], context: Sequence[str]) -> bytes:
+    """The plaintext. Raises Unreadable when anything of it, its key or its context differs; KeyMissing when its key is not there."""
     try:
-        if value["v"] != 1:
-            raise Unreadable("unknown version of a sealed value")
-        bound = _bound(ring.purpose, value["kid"], context)
-        wrapped, sealed = _bytes(value["wrapped"]), _bytes(value["sealed"])
-        data_key = AESGCM(ring.key(value["kid"])).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], bound)
-        if not hmac.compare_digest(_commitment(data_key), _bytes(value["commitment"])):
-            raise Unreadable("the data key is not the one committed to")
-        return AESGCM(data_key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+        data_key, sealed = _data_key(ring, value, context), _bytes(value["sealed"])
+        return AESGCM(data_key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(b"value", ring.purpose, *context))
+    except (InvalidTag, KeyError, TypeError, ValueError) as error:
+        raise Unreadable("a sealed value was changed or does not belong here") from error
+
+
+def rewrap(ring: KeyRing, value: Mapping[str, Any], context: Sequence[str]) -> dict[str, Any]:
+    """The same value with its data key wrapped by the ring's primary; what was sealed is not opened. Raises as `unseal`."""
+    try:
+        return {**value, **_wrapped(ring, _data_key(ring, value, context), context)}
     except (InvalidTag, KeyError, TypeError, ValueError) as error:
         raise Unreadable("a sealed value was changed or does not belong here") from error
 
@@ -119,10 +157,27 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _bound(purpose: str, key_id: str, context: Sequence[str]) -> bytes:
+def _wrapped(ring: KeyRing, data_key: bytes, context: Sequence[str]) -> dict[str, str]:
+    nonce, bound = os.urandom(NONCE_BYTES), _bound(b"key", ring.purpose, ring.primary, *context)
+    return {"kid": ring.primary, "wrapped": _text(nonce + AESGCM(ring.key(ring.primary)).encrypt(nonce, data_key, bound))}
+
+
+def _data_key(ring: KeyRing, value: Mapping[str, Any], context: Sequence[str]) -> bytes:
+    """The data key, once it is the one committed to."""
+    version, kid, wrapped = value["v"], value["kid"], _bytes(value["wrapped"])
+    if version != VERSION or not isinstance(kid, str):
+        raise Unreadable("unknown version of a sealed value")
+    bound = _bound(b"key", ring.purpose, kid, *context)
+    data_key = AESGCM(ring.key(kid)).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], bound)
+    if not hmac.compare_digest(_commitment(data_key), _bytes(value["commitment"])):
+        raise Unreadable("the data key is not the one committed to")
+    return data_key
+
+
+def _bound(part: bytes, *named: str) -> bytes:
     """Associated data: every part with its length in front, so that no two contexts give the same bytes."""
-    parts = [LABEL, purpose.encode(), key_id.encode(), *(part.encode() for part in context)]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    parts = [LABEL, part, *(name.encode() for name in named)]
+    return b"".join(len(each).to_bytes(4, "big") + each for each in parts)
 
 
 def _commitment(data_key: bytes) -> bytes:
@@ -135,4 +190,8 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    """Base64 in its one canonical spelling: the spare bits of the last character are part of the value too."""
+    raw = base64.b64decode(text, validate=True)
+    if _text(raw) != text:
+        raise ValueError("not canonical base64")
+    return raw

@@ -1,19 +1,16 @@
-"""Sealing, checked against a second implementation written from the format's description."""
+"""Key rings and sealing: what is sealed opens in its place only, unchanged, under the key it names; a bad ring is refused by name."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common.crypto import BadRing, KeyRing, Unreadable, seal, unseal
+from common.crypto import BadRing, KeyMissing, KeyRing, Unreadable, rewrap, seal, unseal
 
 CONTEXT = ("vault", "record", "owner", "refresh_token", "7")
 KEY = bytes(range(32))
@@ -38,32 +35,54 @@ def test_no_two_contexts_are_the_same_bytes(ring: KeyRing) -> None:
         unseal(ring, seal(ring, b"x", ("ab", "c")), ("a", "bc"))
 
 
-def test_every_flipped_bit_is_refused(ring: KeyRing) -> None:
+def test_every_flipped_bit_of_every_field_is_refused(ring: KeyRing) -> None:
     sealed = seal(ring, b"secret", CONTEXT)
-    for name in ("wrapped", "commitment", "sealed"):
-        raw = base64.b64decode(sealed[name])
-        for bit in range(len(raw) * 8):
-            changed = bytearray(raw)
+    for name in ("kid", "wrapped", "commitment", "sealed"):
+        text = sealed[name].encode()
+        for bit in range(len(text) * 8):
+            changed = bytearray(text)
             changed[bit // 8] ^= 1 << bit % 8
             with pytest.raises(Unreadable):
-                unseal(ring, {**sealed, name: base64.b64encode(bytes(changed)).decode()}, CONTEXT)
+                unseal(ring, {**sealed, name: changed.decode("latin-1")}, CONTEXT)
 
 
-def test_a_second_implementation_reads_the_same_format(ring: KeyRing) -> None:
+def test_parts_of_two_values_of_one_place_do_not_mix(ring: KeyRing) -> None:
+    one, two = seal(ring, b"one", CONTEXT), seal(ring, b"two", CONTEXT)
+    for chosen in product((one, two), repeat=3):
+        mixed = {**one, **{name: of[name] for name, of in zip(("wrapped", "commitment", "sealed"), chosen, strict=True)}}
+        if mixed not in (one, two):
+            with pytest.raises(Unreadable):
+                unseal(ring, mixed, CONTEXT)
+
+
+MALFORMED = [{}, {"v": 1}, {"kid": None}, {"kid": ["k1"]}, {"wrapped": 7}, {"sealed": "é"}, {"commitment": ""}, {"sealed": ""}]
+
+
+@pytest.mark.parametrize("wrong", MALFORMED)
+def test_what_has_not_the_form_of_a_sealed_value_is_unreadable(ring: KeyRing, wrong: dict[str, Any]) -> None:
+    value = {**seal(ring, b"x", CONTEXT), **wrong} if wrong else {}
+    with pytest.raises(Unreadable):
+        unseal(ring, value, CONTEXT)
+    if "sealed" not in wrong:  # to wrap anew nothing of it is opened
+        with pytest.raises(Unreadable):
+            rewrap(ring, value, CONTEXT)
+
+
+def test_a_rewrapped_value_opens_under_the_new_key_alone_and_its_text_is_untouched(ring: KeyRing) -> None:
     sealed = seal(ring, b"secret", CONTEXT)
-    assert _second_unseal(sealed, KEY, "xero-token", CONTEXT) == b"secret"
-
-
-def test_the_format_of_last_year_still_opens(ring: KeyRing) -> None:
-    golden = json.loads((Path(__file__).parent / "golden_sealed.json").read_text())
-    assert unseal(ring, golden, CONTEXT) == b"a token kept since version 1"
+    both = KeyRing("xero-token", "k2", {"k1": KEY, "k2": bytes(32)})
+    moved = rewrap(both, sealed, CONTEXT)
+    assert unseal(KeyRing("xero-token", "k2", {"k2": bytes(32)}), moved, CONTEXT) == b"secret"
+    assert {name: moved[name] for name in ("v", "commitment", "sealed")} == {name: sealed[name] for name in ("v", "commitment", "sealed")}
+    with pytest.raises(Unreadable):
+        rewrap(both, sealed, (*CONTEXT[:-1], "8"))
 
 
 def test_a_key_that_is_gone_or_disabled_is_not_guessed_around(ring: KeyRing) -> None:
     sealed = seal(ring, b"x", CONTEXT)
-    with pytest.raises(Unreadable, match="no usable key k1"):
+    with pytest.raises(KeyMissing, match="no usable key k1"):
         unseal(KeyRing("xero-token", "k2", {"k2": KEY}), sealed, CONTEXT)
-    with pytest.raises(Unreadable, match="no usable key k1"):
+    with pytest.raises(KeyMissing, match="no usable key k1"):
         unseal(KeyRing("xero-token", "k2", {"k1": KEY, "k2": bytes(32)}, frozenset({"k1"})), sealed, CONTEXT)
 
 
@@ -79,41 +98,58 @@ def _entry(key_id: str, state: str, key: bytes) -> dict[str, Any]:
     return {"id": key_id, "state": state, "key": base64.b64encode(key).decode()}
 
 
-BAD = {
-    "no primary": [_entry("k1", "decrypt", KEY)],
-    "two primaries": [_entry("k1", "primary", KEY), _entry("k2", "primary", bytes(32))],
-    "another primary": [_entry("k2", "primary", KEY)],
-    "double id": [_entry("k1", "primary", KEY), _entry("k1", "decrypt", bytes(32))],
-    "double key": [_entry("k1", "primary", KEY), _entry("k2", "decrypt", KEY)],
-    "short key": [_entry("k1", "primary", KEY[:31])],
-    "unknown state": [_entry("k1", "primary", KEY), _entry("k2", "old", bytes(32))],
-    "no key": [],
-}
+GOOD: dict[str, Any] = {"version": 1, "purpose": "codes", "primary": "k1", "keys": [_entry("k1", "primary", KEY)]}
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"version": 2}, "unknown version"),
+    ({"purpose": "csrf"}, "it is a ring for 'csrf'"),
+    ({"keys": []}, "exactly one primary"),
+    ({"keys": [_entry("k1", "decrypt", KEY)]}, "exactly one primary"),
+    ({"keys": [_entry("k1", "primary", KEY), _entry("k2", "primary", bytes(32))]}, "exactly one primary"),
+    ({"keys": [_entry("k2", "primary", KEY)]}, "exactly one primary"),
+    ({"primary": None}, "exactly one primary"),
+    ({"keys": [_entry("k1", "primary", KEY), _entry("k1", "decrypt", bytes(32))]}, "two keys have one id"),
+    ({"keys": [_entry("k1", "primary", KEY), _entry("k2", "decrypt", KEY)]}, "two ids have one key"),
+    ({"keys": [_entry("k1", "primary", KEY[:31])]}, "a key is not 32 bytes"),
+    ({"keys": [_entry("k1", "primary", KEY), _entry("k2", "old", bytes(32))]}, "unknown key state"),
+    ({"keys": [_entry("k:1", "primary", KEY)], "primary": "k:1"}, "no proper id"),
+    ({"keys": [{"id": 1, "state": "primary", "key": _entry("", "", KEY)["key"]}], "primary": 1}, "no proper id"),
+    ({"keys": [{"id": "k1", "state": "primary"}]}, "not of the form"),
+    ({"keys": [{"id": "k1", "state": "primary", "key": "no base64"}]}, "not base64"),
+    ({"keys": None}, "not of the form"),
+]
 
 
-@pytest.mark.parametrize("keys", BAD.values(), ids=BAD.keys())
-def test_a_bad_ring_is_refused(tmp_path: Path, keys: list[dict[str, Any]]) -> None:
-    path = tmp_path / "ring.json"
-    path.write_text(json.dumps({"version": 1, "purpose": "p", "primary": "k1", "keys": keys}))
-    with pytest.raises(BadRing):
-        KeyRing.load(path)
+def _ring_file(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "codes.json"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
 
 
-def test_a_missing_or_broken_ring_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRing):
-        KeyRing.load(tmp_path / "none.json")
-    (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(BadRing):
-        KeyRing.load(tmp_path / "broken.json")
+@pytest.mark.parametrize(("wrong", "said"), BAD)
+def test_a_bad_ring_is_refused_by_name_and_without_its_keys(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRing, match=said) as refused:
+        KeyRing.load(_ring_file(tmp_path, json.dumps({**GOOD, **wrong})))
+    assert str(refused.value).startswith("codes.json: ")
+    assert base64.b64encode(KEY).decode()[:8] not in str(refused.value)
 
 
-def _second_unseal(sealed: dict[str, Any], key: bytes, purpose: str, context: tuple[str, ...]) -> bytes:
-    aad = b""
-    for part in (b"client-invoices.sealed.v1", purpose.encode(), sealed["kid"].encode(), *map(str.encode, context)):
-        aad += len(part).to_bytes(4, "big") + part
-    wrapped, body = base64.b64decode(sealed["wrapped"]), base64.b64decode(sealed["sealed"])
-    data_key = AESGCM(key).decrypt(wrapped[:12], wrapped[12:], aad)
-    extracted = hmac.new(bytes(32), data_key, hashlib.sha256).digest()
-    commitment = hmac.new(extracted, b"client-invoices.sealed.v1.commitment\x01", hashlib.sha256).digest()
-    assert commitment == base64.b64decode(sealed["commitment"])
-    return AESGCM(data_key).decrypt(body[:12], body[12:], aad)
+@pytest.mark.parametrize("text", ["{", "[]", "7", '"text"', "\x00"])
+def test_a_file_that_is_no_ring_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadRing, match=r"codes\.json: (it is not|cannot be read)"):
+        KeyRing.load(_ring_file(tmp_path, text))
+
+
+def test_a_missing_ring_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRing, match=r"codes\.json: cannot be read \(FileNotFoundError\)"):
+        KeyRing.load(tmp_path / "codes.json")
+
+
+@pytest.mark.parametrize(("mode", "good"), [(0o600, True), (0o400, True), (0o440, True), (0o604, False), (0o620, False), (0o644, False)])
+def test_a_ring_that_others_may_use_is_refused(tmp_path: Path, mode: int, good: bool) -> None:
+    path = _ring_file(tmp_path, json.dumps(GOOD), mode)
+    if good:
+        assert KeyRing.load(path).primary == "k1"
+    else:
+        with pytest.raises(BadRing, match=f"others than its owner may use it \\(mode {mode:04o}\\); chmod 600"):
+            KeyRing.load(path)

@@ -20,7 +20,7 @@ from aiosmtplib import (
 from common import claims
 from common.clock import utc_now
 from common.correlation import correlated
-from common.crypto import KeyRing, Unreadable, unseal
+from common.crypto import KeyMissing, KeyRing, Unreadable, unseal
 from common.deadlines import deadline
 from common.ids import new_id
 from common.logging import get_logger
@@ -128,6 +128,9 @@ class Mailer:
     def _written(self, mail: Mail) -> EmailMessage:
         try:
             return letter(mail, self._opened(mail), self._settings.public_url, self._settings.mail_from)
+        except KeyMissing as error:  # the ring here is behind the one it was sealed with; a restart with the right one sends it
+            log.error("mail.key_missing", mail_id=mail.id, kind=mail.kind, reason=str(error))
+            raise NotNow(str(error)) from None
         except (Unreadable, ValueError) as error:  # the error may hold what was sealed: its type alone is told
             log.error("mail.cannot_be_written", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
         raise Never("it could not be written")

@@ -234,6 +234,18 @@ async def test_a_secret_that_cannot_be_opened_fails_the_mail_and_says_nothing(
     assert "cii_secret" not in capsys.readouterr().out
 
 
+async def test_a_mail_whose_key_the_ring_lacks_waits_for_it(notifier: Harness, events: Events, inbox: Any, send: Send) -> None:
+    event = events.invited()
+    await notifier.deliver(event.model_copy(update={"sealed": {**event.sealed, "kid": "k2"}}))
+    await send()
+    waiting = await mail(notifier)
+    assert (waiting["state"], waiting["reason"]) == ("pending", "ring event-seal has no usable key k2")
+    await notifier.db.collection("mails").update_one({}, {"$set": {"sealed.kid": "k1"}})
+    await make_due(notifier)
+    await send()
+    assert len(inbox.mails) == 1
+
+
 async def test_secrets_stand_in_the_mail_alone(notifier: Harness, events: Events, inbox: Any, send: Send, capsys: Any) -> None:
     await notifier.deliver(events.invited())
     await notifier.deliver(events.sign_in())
