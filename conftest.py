@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from client_invoices.installation import SERVICES_ON_THE_BUS
 from local import containers, mongod, rabbitmq
 from local.processes import dying_with_parent, free_ports, tail
 from local.rabbitmq import ADMIN, Broker
-from local.system import SERVICES_ON_THE_BUS
 
 pytest_plugins = ["common.testing"]
 

@@ -165,9 +165,9 @@ def write_import_paths(venv: Path, root: Path) -> None:
 
 
 def import_paths(root: Path) -> list[Path]:
-    """The folders that hold importable packages: common, each service, each simulator, and the root for `local` and `tests`."""
+    """The folders that hold importable packages: common, operations, each service, each simulator, and the root for `local` and `tests`."""
     parts = [*(root / "services").glob("*"), *(root / "simulators").glob("*")]
-    return [root / "libs" / "common", *sorted(part for part in parts if part.is_dir()), root]
+    return [root / "libs" / "common", root / "operations", *sorted(part for part in parts if part.is_dir()), root]
 
 
 def say(text: str) -> None:

@@ -11,9 +11,10 @@ import pkgutil
 import sys
 from collections.abc import Mapping
 
+from client_invoices.installation import SERVICES_ON_THE_BUS
 from common import contracts
 from common.events import EventData, Handlers
-from local.system import ROOT, SERVICES_ON_THE_BUS
+from local.system import ROOT
 
 FILE = ROOT / "docs" / "events.md"
 HEAD = """# Events

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
 from local import mongod
 from local.processes import free_ports, is_free
 from local.rabbitmq import Broker
@@ -39,8 +40,6 @@ PARTS = (
     Part("web", "WEB_PORT", (), "web", "services/web"),
     Part("gateway", "GATEWAY_PORT", ("web",), ready_path="/"),
 )
-SERVICES = ("auth", "xero-gateway", "sharing", "portal", "notifier", "web")
-SERVICES_ON_THE_BUS = ("auth", "xero-gateway", "sharing", "portal", "notifier")
 
 PORTS = {
     "GATEWAY_PORT": 8080,
@@ -49,21 +48,6 @@ PORTS = {
     **{"SHARING_HEALTH_PORT": 9103, "PORTAL_HEALTH_PORT": 9104, "NOTIFIER_HEALTH_PORT": 9105},
     **{"XERO_SIMULATOR_PORT": 8181, "INBOX_PORT": 8182, "INBOX_SMTP_PORT": 8125},
     **{"MONGO_PORT": 27117, "RABBITMQ_PORT": 5673, "RABBITMQ_MANAGEMENT_PORT": 15673, "RABBITMQ_DIST_PORT": 25673},
-}
-
-# Key rings and the services that hold each: rings are shared secrets, so nobody holds one it does not need.
-RINGS = {
-    "xero-token": ["auth"],
-    "event-seal": ["sharing", "portal", "notifier"],
-    "codes": ["portal"],
-    "csrf": ["web"],
-}
-
-CALLS = {  # design.md section 1: who calls whom, and nobody else
-    "web": ("auth", "portal", "xero-gateway", "sharing"),
-    "xero-gateway": ("auth",),
-    "portal": ("sharing",),
-    "auth": ("sharing",),
 }
 
 # What people may set in .env or the shell, and the only services that are told.

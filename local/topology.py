@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from client_invoices.installation import SERVICES_ON_THE_BUS
 from common import bus
-from local.system import ROOT, SERVICES_ON_THE_BUS
+from local.system import ROOT
 
 FILE = ROOT / "deploy" / "rabbitmq" / "topology.json"
 

@@ -16,13 +16,14 @@ from typing import TextIO
 import httpx
 from dotenv import dotenv_values
 
+from client_invoices.installation import RINGS, SERVICES, SERVICES_ON_THE_BUS
 from common.keys import make_keys
 from local import mongod, rabbitmq, topology
 from local.display import Display, shown
 from local.processes import end_leftover, plain_environment, write_atomically
 from local.rabbitmq import ADMIN
 from local.supervisor import Program, Status, Supervisor
-from local.system import PASSED_ON, PORTS, RINGS, ROOT, SERVICES, SERVICES_ON_THE_BUS, Part, PortTaken, System, choose_ports
+from local.system import PASSED_ON, PORTS, ROOT, Part, PortTaken, System, choose_ports
 
 LOG_KEPT = 10_000_000  # bytes; a longer log starts again at the next start
 

@@ -52,7 +52,8 @@ def test_every_package_folder_is_importable_and_the_list_follows_new_ones(tmp_pa
     (tmp_path / "services" / "sharing").mkdir(parents=True)
     write_import_paths(tmp_path / ".venv", tmp_path)
     listed = site_packages / "client-invoices.pth"
-    assert listed.read_text().split() == [str(path) for path in (tmp_path / "libs/common", tmp_path / "services/sharing", tmp_path)]
+    expected = ("libs/common", "operations", "services/sharing", "")
+    assert listed.read_text().split() == [str(tmp_path / folder) for folder in expected]
     (tmp_path / "services" / "auth").mkdir()
     write_import_paths(tmp_path / ".venv", tmp_path)
     assert listed.read_text().split() == [str(path) for path in import_paths(tmp_path)]

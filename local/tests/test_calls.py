@@ -3,7 +3,8 @@
 import importlib
 import re
 
-from local.system import CALLS, ROOT, SERVICES
+from client_invoices.installation import CALLS, SERVICES
+from local.system import ROOT
 
 RESERVED = {("auth", "sharing")}
 """Drawn, and not built yet: it comes with deleting an account."""

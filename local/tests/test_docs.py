@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from client_invoices.installation import SERVICES
 from common.settings import ServiceSettings
-from local.system import ROOT, SERVICES
+from local.system import ROOT
 
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")])
 SOURCES = [path for folder in ("libs", "services", "simulators", "local") for path in sorted((ROOT / folder).rglob("*.py"))]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
 from local.rabbitmq import ADMIN
-from local.system import CALLS, PARTS, PORTS, SERVICES, SERVICES_ON_THE_BUS, PortTaken, System, choose_ports
+from local.system import PARTS, PORTS, PortTaken, System, choose_ports
 
 PASSWORDS = {user: f"password of {user}" for user in (ADMIN, *SERVICES_ON_THE_BUS)}
 REAL_XERO = {"XERO_CLIENT_ID": "ours", "XERO_CLIENT_SECRET": "real secret", "XERO_WEBHOOK_KEY": "real key"}

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from client_invoices.installation import SERVICES_ON_THE_BUS
 from local.display import duration
-from local.system import PARTS, PORTS, SERVICES_ON_THE_BUS, System
+from local.system import PARTS, PORTS, System
 from local.up import clear_up, inherited, kept_passwords, moved_note
 
 
