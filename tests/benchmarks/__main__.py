@@ -13,7 +13,7 @@ from pathlib import Path
 import aio_pika
 
 from common.clock import utc_now
-from common.contracts.xero_gateway import InvoiceChanged
+from common.contracts.xero_gateway import InvoicesChanged
 from common.events import CONTENT_TYPE, decode, new_event
 from common.mongo import INBOX, OUTBOX, Database
 from local import mongod
@@ -23,6 +23,7 @@ from tests.story import STEPS, Story
 
 CHANGES = 200
 EVENTS = 3000
+IDS_AT_ONCE = 40
 PAGES = 400
 AT_ONCE = 8
 
@@ -55,31 +56,41 @@ async def change_to_page(system: Running, story: Story) -> None:
 
 
 async def events_per_second(system: Running, story: Story) -> None:
-    """Events that change a snapshot, through RabbitMQ into sharing: stored, handled and marked done by one consumer."""
+    """Events that change snapshots of one contact, through RabbitMQ into sharing: stored, handled and marked done by one consumer.
+
+    With one invoice each, as people change them, and with as many as one call to Xero reads, as a burst changes them.
+    """
+    for events, invoices in ((EVENTS, 1), (EVENTS // IDS_AT_ONCE, IDS_AT_ONCE)):
+        rate = events / await _seconds_to_apply(system, story, events, invoices)
+        say(f"events of {invoices} changed, one consumer", f"{rate:.0f} a second, {rate * invoices:.0f} invoices ({events} events)")
+
+
+async def _seconds_to_apply(system: Running, story: Story, events: int, invoices: int) -> float:
     mongo = mongod.url(system.state["ports"]["MONGO_PORT"])
     sharing = Database(mongo, "bench", "sharing")
     invoice = await _published_invoice(mongo, story.invoice["id"])
     before = await sharing.collection(INBOX).count({"state": "done"})
-    bodies = [_changed(invoice, number) for number in range(EVENTS)]
+    bodies = [_changed(invoice, number, invoices) for number in range(events)]
     connection = await aio_pika.connect(_broker_url(system))
     async with connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange("events", ensure=False)
         began = time.monotonic()
-        for start in range(0, EVENTS, 100):
+        for start in range(0, events, 100):
             await asyncio.gather(
                 *(
-                    exchange.publish(aio_pika.Message(body, message_id=key, content_type=CONTENT_TYPE), InvoiceChanged.type)
+                    exchange.publish(aio_pika.Message(body, message_id=key, content_type=CONTENT_TYPE), InvoicesChanged.type)
                     for key, body in bodies[start : start + 100]
                 )
             )
 
         async def look() -> bool:
-            return await sharing.collection(INBOX).count({"state": "done"}) >= before + EVENTS
+            return await sharing.collection(INBOX).count({"state": "done"}) >= before + events
 
         await eventually(look, "all events are applied", 300)
-    say("events applied by one consumer", f"{EVENTS / (time.monotonic() - began):.0f} a second ({EVENTS} events)")
+    took = time.monotonic() - began
     sharing.close()
+    return took
 
 
 async def pages_per_second(story: Story) -> None:
@@ -115,22 +126,23 @@ async def _shared(system: Running) -> Story:
     return story
 
 
-async def _published_invoice(mongo: str, invoice_id: str) -> InvoiceChanged:
+async def _published_invoice(mongo: str, invoice_id: str) -> InvoicesChanged:
     """The contract's form of an invoice, from an event xero-gateway published."""
     gateway = Database(mongo, "bench", "xero-gateway")
     rows = await gateway.collection(OUTBOX).find({"body": {"$regex": invoice_id}}, limit=1)
     data = decode(rows[0]["body"]).data
-    invoices = data.invoices if hasattr(data, "invoices") else [data.invoice]
-    (invoice,) = [it for it in invoices if it.invoice_id == invoice_id]
+    (invoice,) = [it for it in data.invoices if it.invoice_id == invoice_id]
     gateway.close()
-    return InvoiceChanged(organisation_id=data.organisation_id, read_at=data.read_at, invoice=invoice, version=1)
+    ids = {"organisation_id": data.organisation_id, "contact_id": invoice.contact_id}
+    return InvoicesChanged(**ids, read_at=data.read_at, invoices=[invoice], version=1)
 
 
-def _changed(known: InvoiceChanged, number: int) -> tuple[str, bytes]:
-    now = utc_now()
-    invoice = known.invoice.model_copy(update={"invoice_id": f"00000000-0000-4000-8000-{number:012d}", "updated_at": now})
-    data = known.model_copy(update={"invoice": invoice, "read_at": now, "version": number})
-    event = new_event("xero-gateway", invoice.invoice_id, data, correlation="cor_bench")
+def _changed(known: InvoicesChanged, number: int, invoices: int) -> tuple[str, bytes]:
+    now, (invoice,) = utc_now(), known.invoices
+    ids = [f"00000000-0000-4000-8000-{place:012d}" for place in range(number * invoices, (number + 1) * invoices)]
+    changed = [invoice.model_copy(update={"invoice_id": key, "updated_at": now}) for key in ids]
+    data = known.model_copy(update={"invoices": changed, "read_at": now, "version": number})
+    event = new_event("xero-gateway", known.contact_id, data, correlation="cor_bench")
     return event.id, event.model_dump_json().encode()
 
 
@@ -147,7 +159,7 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def say(what: str, figure: str) -> None:
-    print(f"{what:34} {figure}", flush=True)
+    print(f"{what:36} {figure}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from functools import partial
 
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
 from common.contracts.notifier import EmailFailed, EmailSent
-from common.contracts.xero_gateway import ContactChanged, InvoiceChanged, InvoicesFetched
+from common.contracts.xero_gateway import ContactChanged, InvoicesChanged, InvoicesFetched
 from common.crypto import KeyRing
 from common.events import Event, EventData, Handlers
 from common.mongo import Tx
@@ -51,8 +51,8 @@ async def store_fetched_invoices(tx: Tx, event: Event[InvoicesFetched], ring: Ke
     await snapshots.store_batch(tx, event.data, ring)
 
 
-async def store_changed_invoice(tx: Tx, event: Event[InvoiceChanged], ring: KeyRing) -> None:
-    await snapshots.store_change(tx, event.data, ring)
+async def store_changed_invoices(tx: Tx, event: Event[InvoicesChanged], ring: KeyRing) -> None:
+    await snapshots.store_changes(tx, event.data, ring)
 
 
 async def note_sent_invitation(tx: Tx, event: Event[EmailSent]) -> None:
@@ -66,7 +66,7 @@ async def note_failed_invitation(tx: Tx, event: Event[EmailFailed]) -> None:
 
 INVITING: Mapping[type[EventData], Callable[..., Awaitable[None]]] = {
     InvoicesFetched: store_fetched_invoices,
-    InvoiceChanged: store_changed_invoice,
+    InvoicesChanged: store_changed_invoices,
 }
 """Handlers that take the ring beside the event."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from common.contracts.xero_gateway import Invoice, InvoiceChanged, InvoicesFetched
+from common.contracts.xero_gateway import Invoice, InvoicesChanged, InvoicesFetched
 from common.crypto import KeyRing
 from common.mongo import Tx
 from sharing import store
@@ -28,14 +28,11 @@ async def store_batch(tx: Tx, batch: InvoicesFetched, ring: KeyRing) -> None:
     await invite_waiting(tx, contact, ring)
 
 
-async def store_change(tx: Tx, change: InvoiceChanged, ring: KeyRing) -> None:
-    """Stores an invoice as it is now; the first one there is to open invites whoever waits. Bills are refused."""
-    invoice = change.invoice
-    if not invoice.is_sale:
-        return
-    await store.touch_contacts(tx, change.organisation_id, {invoice.contact_id}, change.read_at)
-    await _keep(tx, change.organisation_id, [invoice], change.read_at)
-    contact = await store.find_contact(tx, change.organisation_id, invoice.contact_id)
+async def store_changes(tx: Tx, change: InvoicesChanged, ring: KeyRing) -> None:
+    """Stores a contact's invoices as they are now; the first one there is to open invites whoever waits. Bills are refused."""
+    await store.touch_contacts(tx, change.organisation_id, {change.contact_id}, change.read_at)
+    await _keep(tx, change.organisation_id, change.invoices, change.read_at)
+    contact = await store.find_contact(tx, change.organisation_id, change.contact_id)
     if contact is not None:
         await invite_waiting(tx, contact, ring)
 

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from common.clock import utc_now
 from common.contracts.auth import OrganisationConnected
 from common.contracts.sharing import ClientInvited
-from common.contracts.xero_gateway import Invoice, InvoiceChanged, InvoicesFetched, Line, Settlement
+from common.contracts.xero_gateway import Invoice, InvoicesChanged, InvoicesFetched, Line, Settlement
 from common.crypto import KeyRing, unseal
 from common.ids import tenant_id
 from common.testing import ORGANISATION, Harness
@@ -115,10 +115,16 @@ def fetched(load_id: str, invoices: Sequence[Invoice], *, number: int = 1, batch
     return InvoicesFetched.model_validate(fields | changes)
 
 
-def changed(invoice: Invoice, *, organisation: str = ORGANISATION, read_at: datetime | None = None) -> InvoiceChanged:
-    """News of one invoice, read just now unless said otherwise."""
-    version = int(invoice.updated_at.timestamp() * 1000)
-    return InvoiceChanged(version=version, organisation_id=organisation, read_at=read_at or utc_now(), invoice=invoice)
+def changed(first: Invoice, *others: Invoice, organisation: str = ORGANISATION, read_at: datetime | None = None) -> InvoicesChanged:
+    """News of invoices of one contact, read just now unless said otherwise."""
+    invoices = [first, *others]
+    return InvoicesChanged(
+        version=max(int(invoice.updated_at.timestamp() * 1000) for invoice in invoices),
+        organisation_id=organisation,
+        contact_id=first.contact_id,
+        read_at=read_at or utc_now(),
+        invoices=invoices,
+    )
 
 
 def token_in(event: ClientInvited, ring: KeyRing) -> str:

@@ -42,6 +42,11 @@ STORIES: dict[str, list[EventData]] = {
         changed(an_invoice(reference="first"), read_at=READ[1]),
         changed(an_invoice(reference="second"), read_at=READ[2]),
     ],
+    "several at once": [
+        changed(an_invoice(updated_at=LATER[1]), an_invoice("INV-2", updated_at=LATER[3]), read_at=READ[1]),
+        changed(an_invoice(updated_at=LATER[2], status="PAID"), an_invoice("INV-2", updated_at=LATER[2]), read_at=READ[2]),
+        changed(an_invoice(updated_at=LATER[3], contact_id=OTHER_CONTACT), read_at=READ[3]),
+    ],
     "loaded and changed": [
         fetched("LOAD", [an_invoice(), an_invoice("INV-2")], number=1, batches=None, read_at=READ[1]),
         fetched("LOAD", [an_invoice("INV-3")], number=2, batches=2, read_at=READ[2]),

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from fastapi import Depends, FastAPI, Request
 from common import http
 from common.contracts.auth import OrganisationConnected
 from common.contracts.sharing import ShareCreated
+from common.contracts.xero_gateway import Invoice, InvoicesChanged
 from common.errors import Conflict, NotFound
 from common.http import caller
 from common.identity import Verifier
@@ -176,6 +178,48 @@ class World:
             await self.db.collection(name).update_many({}, {"$set": {"due_at": datetime(1970, 1, 1, tzinfo=UTC)}})
         await self.db.collection(store.PAUSES).delete_many({})
         self.db.notify()
+
+    async def loaded(self, number: str, share: str = "shr_1", load: str = "lod_1") -> dict[str, Any]:
+        """Shares a contact and waits for its first load; the contact."""
+        contact = await self.contact(number)
+        await self.share(contact["id"], share, load)
+
+        async def complete() -> bool:
+            return bool((await self.get(f"loads/{load}")).json()["state"] == "complete")
+
+        await eventually(complete)
+        return contact
+
+    async def quiet(self) -> None:
+        """Everything marked was looked at, every webhook delivered, no reconciliation due."""
+
+        async def idle() -> bool:
+            hooks = (await self.xero.get("/control/webhooks")).json()
+            due = {"due_at": {"$lte": await self.db.now()}, "state": "pending"}
+            return bool(
+                hooks["unsent_events"] + hooks["waiting"] == 0
+                and await self.db.collection(store.MARKS).count({"state": "pending"}) == 0
+                and await self.db.collection(store.RECONCILIATIONS).count(due) == 0
+            )
+
+        await eventually(idle)
+
+    async def changes(self) -> dict[str, Invoice]:
+        """The invoices published as changed, each as it was told last, by id."""
+        events = await self.service.published(InvoicesChanged)
+        return {invoice.invoice_id: invoice for event in events for invoice in event.invoices}
+
+    async def large_contact(self) -> dict[str, Any]:
+        """The contact with the most open invoices."""
+        found = (await self.xero.get("/control/invoices", params={"tenant": "kowhai", "status": "AUTHORISED"})).json()
+        largest, _ = Counter(it["contact"] for it in found).most_common(1)[0]
+        answer: dict[str, Any] = (await self.xero.get(f"/control/contacts/{largest}")).json()
+        return answer
+
+    async def untouched(self, number: str) -> list[str]:
+        """Open invoices of a contact that Xero lets one edit: nothing was paid or credited; in the order of their ids."""
+        found = await self.invoices(number, status="AUTHORISED")
+        return sorted(it["id"] for it in found if it["type"] == "ACCREC" and not it["payments"] and not it["credits"])
 
 
 @pytest.fixture(scope="session")

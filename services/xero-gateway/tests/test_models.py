@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from xero_gateway.errors import XeroBusy, XeroNeedsReauth, XeroUnavailable
-from xero_gateway.models import BATCH_BYTES, InvoicesPage, Load, batches_of, page_after, wait_after
-from xero_gateway.testing import a_raw_line, an_invoice
+from xero_gateway.models import BATCH_BYTES, InvoicesPage, Load, batches_by_contact, batches_of, page_after, wait_after
+from xero_gateway.testing import a_raw_line, an_id, an_invoice
 
 
 def a_load(**changes: Any) -> Load:
@@ -50,6 +50,15 @@ def test_batches_hold_every_invoice_once_and_never_too_much() -> None:
     for batch in batches:
         assert len(batch) == 1 or sum(len(invoice.model_dump_json()) for invoice in batch) <= BATCH_BYTES
     assert [invoice.number for invoice in next(batch for batch in batches if len(batch) == 1)] == ["huge"]
+
+
+def test_news_of_two_contacts_never_travel_together() -> None:
+    contacts = [{"ContactID": an_id(name), "Name": name} for name in ("one", "other")]
+    invoices = [an_invoice(f"INV-{n}", Contact=contacts[n % 2]) for n in range(210)]
+    batches = list(batches_by_contact(invoices))
+    assert [len(batch) for batch in batches] == [100, 5, 100, 5]
+    assert all(len({invoice.contact_id for invoice in batch}) == 1 for batch in batches)
+    assert {invoice.number for batch in batches for invoice in batch} == {invoice.number for invoice in invoices}
 
 
 def test_waiting_follows_xero_and_grows_to_a_minute() -> None:

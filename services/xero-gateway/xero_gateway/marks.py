@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common import claims
-from common.contracts.xero_gateway import ContactChanged, Invoice, InvoiceChanged
+from common.contracts.xero_gateway import ContactChanged, Invoice, InvoicesChanged
 from common.logging import get_logger
 from common.mongo import Document, Reader, Tx
 from xero_gateway import kept_lists, store
-from xero_gateway.models import Contact, ContactsPage, Fault, InvoicesPage, Published, version_of
+from xero_gateway.models import Contact, ContactsPage, Fault, InvoicesPage, Published, batches_by_contact, version_of
 
 log = get_logger()
 
@@ -29,11 +29,8 @@ async def apply_invoices(tx: Tx, organisation_id: str, rows: Sequence[Document],
     watched = await store.watched_among(tx, organisation_id, (invoice.contact_id for invoice in sales))
     before = await store.published_among(tx, organisation_id, ids)
     told = [invoice for invoice in sales if invoice.contact_id in watched or invoice.invoice_id in before]
-    for invoice in told:
-        event = InvoiceChanged(
-            version=version_of(invoice.updated_at), organisation_id=organisation_id, read_at=page.read_at, invoice=invoice
-        )
-        await tx.emit(invoice.invoice_id, event)
+    for invoices in batches_by_contact(told):
+        await tx.emit(invoices[0].contact_id, _invoices_changed(organisation_id, invoices, page))
     await store.save_published(tx, organisation_id, [_published(invoice) for invoice in told])
     await kept_lists.drop_lists(tx, organisation_id, {invoice.contact_id for invoice in page.invoices}, ids)
     unreadable = {fault.invoice_id: fault.reason for fault in page.faults}
@@ -92,6 +89,16 @@ async def report_faults(tx: Tx, organisation_id: str, faults: Sequence[Fault]) -
 
 def _published(invoice: Invoice) -> Published:
     return Published(invoice_id=invoice.invoice_id, contact_id=invoice.contact_id, updated_at=invoice.updated_at)
+
+
+def _invoices_changed(organisation_id: str, invoices: Sequence[Invoice], page: InvoicesPage) -> InvoicesChanged:
+    return InvoicesChanged(
+        version=version_of(max(invoice.updated_at for invoice in invoices)),
+        organisation_id=organisation_id,
+        contact_id=invoices[0].contact_id,
+        read_at=page.read_at,
+        invoices=list(invoices),
+    )
 
 
 def _contact_changed(organisation_id: str, contact: Contact, page: ContactsPage) -> ContactChanged:

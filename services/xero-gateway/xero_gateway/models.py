@@ -187,6 +187,12 @@ def batches_of(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
         yield batch
 
 
+def batches_by_contact(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
+    """The same, each batch of one contact alone."""
+    for contact_id in dict.fromkeys(invoice.contact_id for invoice in invoices):
+        yield from batches_of([invoice for invoice in invoices if invoice.contact_id == contact_id])
+
+
 def wait_after(problem: XeroProblem, attempts: int) -> float:
     """Seconds until background work tries again: as Xero says, or longer with each attempt, at most a minute.
 

@@ -130,16 +130,21 @@ class InvoicesFetched(EventData, type="xero-gateway.invoices.fetched.v1"):
         return self.contact_id
 
 
-class InvoiceChanged(EventData, type="xero-gateway.invoice.changed.v1"):
-    """An invoice as it is now, of a contact that is shared or an invoice that was published before. `version` = updated_at in ms."""
+class InvoicesChanged(EventData, type="xero-gateway.invoices.changed.v1"):
+    """Invoices of one contact as they are now, at most 100 and 1 MiB: of a contact that is shared, or published before as another's.
+
+    Each invoice is ordered by its own (updated_at, read_at); `version` is the newest updated_at among them in ms. `read_at` is
+    the database's time when the request to Xero began.
+    """
 
     organisation_id: str
+    contact_id: str
     read_at: dt.datetime
-    invoice: Invoice
+    invoices: list[Invoice]
 
     @property
     def lane(self) -> str:
-        return self.invoice.contact_id
+        return self.contact_id
 
 
 class ContactChanged(EventData, type="xero-gateway.contact.changed.v1"):
