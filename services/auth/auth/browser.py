@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 
 from auth import xero_sign_in
 from auth.errors import GrantRefused, SignInFailed, XeroUnavailable
-from auth.models import Goal, Next, SignIn, XeroConnection, XeroTokens, just_chosen, organisations_of, unasked_scopes
+from auth.models import Goal, Next, SignIn, XeroConnection, XeroTokens, just_chosen, missing_scopes, organisations_of, unasked_scopes
 from auth.settings import Settings
 from auth.xero import Unauthorised, Xero, auth_event_id
 from common.crypto import digest
@@ -91,10 +91,11 @@ async def sign_in_with(request: Request, db: Database, now: datetime) -> tuple[s
     identity = await xero.identity(tokens, began.nonce)
     xero.check_issuer(given.issuer)
     listed = await _organisations(xero, tokens)
-    opened = _opened(began.goal, listed, tokens)
+    opened = _opened(began.goal, listed, tokens) if listed else None
     session, before = new_secret("pis"), request.cookies.get(SESSION_COOKIE)
     hashes = (digest(session), digest(before) if before else None)
-    await db.transact(xero_sign_in.complete_sign_in, request.app.state.ring, identity, tokens, listed, opened, hashes, now)
+    if not await db.transact(xero_sign_in.complete_sign_in, request.app.state.ring, identity, tokens, listed, opened, hashes, now):
+        raise SignInFailed("no_organisation", "no organisation connected")
     return session, xero_sign_in.destination(began.goal, opened)
 
 
@@ -117,16 +118,15 @@ def _refuse_writing(settings: Settings, tokens: XeroTokens) -> None:
         raise SignInFailed("failed", f"granted beyond what was asked: {' '.join(writing)}")
     if reading:
         log.warning("sign_in.wider_scope", scopes=" ".join(reading))
+    if missing := missing_scopes(tokens.scope, settings.xero_scopes):
+        log.warning("sign_in.narrower_scope", scopes=" ".join(missing))
 
 
 async def _organisations(xero: Xero, tokens: XeroTokens) -> list[XeroConnection]:
     try:
-        listed = organisations_of(await xero.connections(tokens.access_token))
+        return organisations_of(await xero.connections(tokens.access_token))
     except Unauthorised as error:
         raise XeroUnavailable("Xero refuses the token it just gave.") from error
-    if not listed:
-        raise SignInFailed("no_organisation", "no organisation connected")
-    return listed
 
 
 def _opened(goal: Goal, listed: list[XeroConnection], tokens: XeroTokens) -> str:

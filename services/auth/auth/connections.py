@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from auth import store
-from auth.models import Organisation, State, TokenSet, XeroConnection, standing
+from auth.models import Connection, Organisation, State, TokenSet, XeroConnection, may_open, standing
 from common.contracts.auth import (
     OrganisationConnected,
     OrganisationDisconnected,
@@ -14,7 +14,7 @@ from common.contracts.auth import (
     OrganisationUpdated,
     Person,
 )
-from common.mongo import Tx
+from common.mongo import Reader, Tx
 
 GRANT_REFUSED = "grant_refused"
 """Cause: Xero takes the tokens of no login any more; they were unused for 60 days or somebody withdrew them."""
@@ -24,18 +24,22 @@ CONNECTION_ENDED = "connection_ended"
 
 
 async def connect_organisations(tx: Tx, provider_id: str, token_set_id: str, listed: Sequence[XeroConnection], now: datetime) -> None:
-    """Makes or revives a connection to every organisation Xero lists for a login that has just signed in."""
+    """Makes or revives a connection to every organisation Xero lists for a login that has just signed in, and ends the others."""
     for entry in listed:
         organisation = await store.open_organisation(tx, entry.organisation_id, entry.tenant_id, entry.name)
         await store.save_connection(tx, provider_id, organisation.id, token_set_id, entry.id)
         await settle(tx, organisation, entry.name, None, now)
+    still = {entry.organisation_id for entry in listed}
+    for connection in await store.list_connections_with(tx, token_set_id):
+        if connection.organisation_id not in still:
+            await _end(tx, connection, now)
 
 
 async def lose_grant(tx: Tx, token_set: TokenSet, fence: str, now: datetime) -> bool:
     """Ends a token set that Xero refused for good, with all its connections; False when its tokens changed meanwhile."""
     if not await store.mark_dead(tx, token_set, fence):
         return False
-    for connection in await store.list_connections_with(tx, token_set.id, "live"):
+    for connection in await store.list_connections_with(tx, token_set.id):
         organisation = await _known(tx, connection.organisation_id)
         await store.connection_needs_reauth(tx, connection.id)
         await settle(tx, organisation, organisation.name, GRANT_REFUSED, now)
@@ -50,19 +54,31 @@ async def follow_xero(tx: Tx, token_set: TokenSet, listed: Sequence[XeroConnecti
     if not await store.schedule_check(tx, token_set):
         return
     names = {entry.organisation_id: entry.name for entry in listed}
-    connections = await store.list_connections_with(tx, token_set.id, "live")
+    connections = await store.list_connections_with(tx, token_set.id)
     known = await store.list_organisations(tx, [connection.organisation_id for connection in connections])
     for connection in connections:
         name = names.get(connection.organisation_id)
         if name == known[connection.organisation_id].name:
             continue
-        organisation = await _known(tx, connection.organisation_id)
-        if name is not None:
-            await settle(tx, organisation, name, None, now)
-            continue
-        await store.end_connection(tx, connection.id)
-        if await settle(tx, organisation, organisation.name, CONNECTION_ENDED, now) == "disconnected":
-            await store.mark_last(tx, connection.id)
+        if name is None:
+            await _end(tx, connection, now)
+        else:
+            await settle(tx, await _known(tx, connection.organisation_id), name, None, now)
+
+
+async def list_openable(reader: Reader, provider_id: str) -> list[Organisation]:
+    """The organisations a provider may work in, last used first."""
+    connections = await store.list_connections_of(reader, provider_id)
+    known = await store.list_organisations(reader, [connection.organisation_id for connection in connections])
+    return [known[each.organisation_id] for each in connections if may_open(each, known[each.organisation_id])]
+
+
+async def _end(tx: Tx, connection: Connection, now: datetime) -> None:
+    """Xero does not list this connection (any more)."""
+    organisation = await _known(tx, connection.organisation_id)
+    await store.end_connection(tx, connection.id)
+    if await settle(tx, organisation, organisation.name, CONNECTION_ENDED, now) == "disconnected":
+        await store.mark_last(tx, connection.id)
 
 
 async def settle(tx: Tx, organisation: Organisation, name: str, cause: str | None, now: datetime) -> State:

@@ -78,7 +78,8 @@ class Connection(Stored):
 class TokenSet(Stored):
     """The tokens of one provider for our app, sealed: Xero gives one set per login and app, not one per organisation.
 
-    `generation` counts the tokens, `consent` the sign-ins. `fresh`, `valid` and `in_grace` were judged by the database's clock.
+    `generation` counts the tokens, `consent` the sign-ins, `scope` is what Xero granted. `fresh`, `valid` and `in_grace` were
+    judged by the database's clock.
     """
 
     provider_id: str
@@ -89,6 +90,7 @@ class TokenSet(Stored):
     access: dict[str, Any]
     refresh: dict[str, Any]
     previous: dict[str, Any] | None = None
+    scope: str = ""
     expires_at: datetime
     fresh: bool = False
     valid: bool = False
@@ -114,7 +116,7 @@ class XeroTokens(BaseModel):
     refresh_token: SecretStr = Field(min_length=1)
     id_token: SecretStr | None = None
     expires_in: int = Field(gt=0)
-    token_type: str = Field(pattern="^[Bb]earer$")
+    token_type: str = Field(pattern="^(?i:bearer)$")
     scope: str = ""
 
 
@@ -160,6 +162,10 @@ def standing(connections: Iterable[Connection]) -> State:
 def may_open(connection: Connection, organisation: Organisation) -> bool:
     """Whether this connection lets its provider work in the organisation: not once Xero ended it while others have theirs."""
     return connection.state != "ended" or (connection.was_last and organisation.state == "disconnected")
+
+
+def missing_scopes(granted: str, asked: str) -> list[str]:
+    return sorted(set(asked.split()) - set(granted.split()))
 
 
 def unasked_scopes(granted: str, asked: str) -> tuple[list[str], list[str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auth import store
-from auth.models import Organisation, Provider, may_open
+from auth.connections import list_openable
+from auth.models import Organisation, Provider
 from common.errors import NotFound, NotSignedIn
 from common.mongo import Database
 
@@ -28,9 +29,7 @@ async def identify(db: Database, session: str, organisation_id: str | None) -> I
     provider = await store.find_provider(db, provider_id) if provider_id else None
     if provider is None:
         raise NotSignedIn
-    connections = await store.list_connections_of(db, provider.id)
-    known = await store.list_organisations(db, [connection.organisation_id for connection in connections])
-    theirs = [known[each.organisation_id] for each in connections if may_open(each, known[each.organisation_id])]
+    theirs = await list_openable(db, provider.id)
     if organisation_id is None:
         return Identified(provider, theirs, None)
     asked = next((organisation for organisation in theirs if organisation.id == organisation_id), None)

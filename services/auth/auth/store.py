@@ -22,6 +22,8 @@ GRACE_SECONDS = 1800
 VALID_MARGIN_SECONDS = 60
 """An access token with less life than this is not handed out: a caller keeps it up to a minute."""
 JUST_SECONDS = 60
+LEASE_SECONDS = 45.0
+"""How long one process may take for a refresh before another one may try."""
 USE_NOTED_SECONDS = 300
 CHECK_SECONDS = 20 * 60
 IDLE_CHECK_SECONDS = 7 * 24 * 3600
@@ -84,6 +86,12 @@ async def save_provider(tx: Tx, identity: Identity) -> Provider:
     return Provider.model_validate(await tx.collection(PROVIDERS).find_one_and_update(who, update, upsert=True))
 
 
+async def find_provider_by(reader: Reader, identity: Identity) -> Provider | None:
+    """The provider of a login that has signed in before."""
+    found = await reader.collection(PROVIDERS).find_one({"issuer": identity.issuer, "subject": identity.subject})
+    return Provider.model_validate(found) if found else None
+
+
 async def find_provider(reader: Reader, id: str) -> Provider | None:
     found = await reader.collection(PROVIDERS).find_one({"_id": id})
     return Provider.model_validate(found) if found else None
@@ -135,10 +143,13 @@ async def _token_set(reader: Reader, where: Document) -> TokenSet | None:
     return TokenSet.model_validate(found[0]) if found else None
 
 
-def new_tokens(generation: int, lifetime: int, sealed: Document) -> Document:
-    """The fields every new generation sets. `sealed` holds access and refresh; lifetime is the access token's, in seconds."""
+def new_tokens(generation: int, lifetime: int, sealed: Document, scope: str = "") -> Document:
+    """The fields every new generation sets. `sealed` holds access and refresh; lifetime is the access token's, in seconds.
+
+    An empty scope leaves the one known in place: a refresh need not repeat it (RFC 6749, 6).
+    """
     return {
-        **literal({"generation": generation, **sealed}),
+        **literal({"generation": generation, **sealed} | ({"scope": scope} if scope else {})),
         "refreshed_at": "$$NOW",
         "refresh_at": ahead(lifetime * REFRESH_AT),
         "expires_at": ahead(lifetime),
@@ -154,11 +165,16 @@ async def save_consent(tx: Tx, id: str, provider_id: str, owner: str, consent: i
 
 
 async def take_lease(reader: Reader, token_set: TokenSet, seconds: float) -> str | None:
-    """The fence of the one process that may refresh this generation now; None when another does or the tokens are newer."""
+    """The fence of the one process that may refresh this generation now; None when another does or the tokens are newer.
+
+    Brings the next look near: a refresh that never reports back may have spent the refresh token, which Xero takes again for half
+    an hour only.
+    """
     free = {"$lt": [{"$ifNull": ["$lease_until", 0]}, "$$NOW"]}
     where = {"_id": token_set.id, "state": "live", "generation": token_set.generation, "$expr": free}
     fence = new_id("lse")
-    update = [{"$set": {"lease": fence, "lease_until": ahead(seconds)}}]
+    soon = {"$min": ["$check_at", ahead(seconds)]}
+    update = [{"$set": {"lease": fence, "lease_until": ahead(seconds), "check_at": soon}}]
     taken = await reader.collection(TOKEN_SETS).update_one(where, update)
     return fence if taken.matched else None
 
@@ -171,7 +187,7 @@ async def save_refreshed(reader: Reader, token_set: TokenSet, fence: str, tokens
     """Stores the next generation, with the refresh token before it kept for its grace; False when the lease was lost."""
     kept = {**literal({"previous": previous}), "previous_until": ahead(GRACE_SECONDS)}
     where = {"_id": token_set.id, "lease": fence, "generation": token_set.generation}
-    update = [{"$set": {**tokens, **kept}}, {"$unset": ["lease", "lease_until"]}]
+    update = [{"$set": {**tokens, **kept, "check_at": ahead(CHECK_SECONDS)}}, {"$unset": ["lease", "lease_until"]}]
     saved = await reader.collection(TOKEN_SETS).update_one(where, update)
     return bool(saved.matched)
 
@@ -234,8 +250,10 @@ async def list_connections_to(reader: Reader, organisation_id: str) -> list[Conn
     return [Connection.model_validate(document) for document in found]
 
 
-async def list_connections_with(reader: Reader, token_set_id: str, state: str) -> list[Connection]:
-    found = await reader.collection(CONNECTIONS).find({"token_set_id": token_set_id, "state": state}, sort=[("organisation_id", 1)])
+async def list_connections_with(reader: Reader, token_set_id: str) -> list[Connection]:
+    """The connections of a login that have not ended."""
+    where = {"token_set_id": token_set_id, "state": {"$ne": "ended"}}
+    found = await reader.collection(CONNECTIONS).find(where, sort=[("organisation_id", 1)])
     return [Connection.model_validate(document) for document in found]
 
 

@@ -18,7 +18,7 @@ import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import Key, KeySet, RSAKey
 
 from auth.browser import PRE_COOKIE, SESSION_COOKIE
 from common.ids import organisation_id
@@ -38,12 +38,13 @@ class PretendXero:
     def __init__(self) -> None:
         self.url = ""
         self.key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig"})  # no "alg", so that only our own list can refuse one
-        self.published = [self.key]
+        self.published: list[Key] = [self.key]
         self.reset()
         self.app = FastAPI()
         self.app.add_api_route("/.well-known/openid-configuration", self._discovery)
         self.app.add_api_route("/jwks", self._jwks)
         self.app.add_api_route("/connect/token", self._token, methods=["POST"])
+        self.app.add_api_route("/userinfo", self._userinfo)
         self.app.add_api_route("/connections", self._connections)
 
     def reset(self) -> None:
@@ -128,6 +129,8 @@ class PretendXero:
     def _rotated(self, form: dict[str, str]) -> dict[str, Any] | None:
         """The old token stays good for a second try, as in Xero's grace, unless told otherwise."""
         self.refreshes += 1
+        if self.lie.pop("refuse_once", None):
+            return None
         return self.refresh_tokens.get(form["refresh_token"])
 
     def _tokens(self, granted: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +146,7 @@ class PretendXero:
         half = base64.urlsafe_b64encode(hashlib.sha256(access.encode()).digest()[:16]).rstrip(b"=").decode()
         said = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": granted["nonce"], "at_hash": half, **person}
         said = {name: value for name, value in {**said, **self.claims}.items() if value is not None}
-        header = {"alg": "RS256", "kid": "k1", **self.header}
+        header = {name: value for name, value in {"alg": "RS256", "kid": "k1", **self.header}.items() if value is not None}
         tokens = {"id_token": self._signed(header, said), "access_token": access, "refresh_token": refresh}
         return {**tokens, "expires_in": 1800, "token_type": "Bearer", "scope": SCOPES}
 
@@ -157,6 +160,9 @@ class PretendXero:
             return f"{text}.{base64.urlsafe_b64encode(made).rstrip(b'=').decode()}"
         pem = self.lie.get("key", self.key).as_pem(private=True)
         return jwt.encode(header, said, RSAKey.import_key(pem), algorithms=["RS256", "RS512"])
+
+    async def _userinfo(self) -> Response:
+        return self._away() or JSONResponse(self.lie["userinfo"])
 
     async def _connections(self, request: Request) -> Response:
         if self.lie.get("unauthorised"):

@@ -26,11 +26,11 @@ from common.errors import NotFound
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable
 
-LEASE_SECONDS = 45.0
 REFRESH_SECONDS = 40.0
 WAIT_SECONDS = 7.0
 POLL_SECONDS = 0.1
 SAVE_AGAIN_SECONDS = 0.5
+REFUSED_AGAIN_SECONDS = 0.5
 T = TypeVar("T")
 log = get_logger()
 
@@ -156,7 +156,7 @@ class Tokens:
     async def _refresh(self, db: Database, token_set: TokenSet) -> None:
         """Returns when the stored generation is past `token_set`'s: by our refresh, or by that of the process holding the lease."""
         while True:
-            fence = await store.take_lease(db, token_set, LEASE_SECONDS)
+            fence = await store.take_lease(db, token_set, store.LEASE_SECONDS)
             if fence:
                 return await self._refresh_leased(db, token_set, fence)
             if (await self._live(db, token_set.id)).generation != token_set.generation:
@@ -167,7 +167,7 @@ class Tokens:
 
     async def _refresh_leased(self, db: Database, token_set: TokenSet, fence: str) -> None:
         try:
-            tokens = await self._granted(token_set)
+            tokens = await self._granted(db, token_set)
         except GrantRefused:
             if await db.transact(connections.lose_grant, token_set, fence, utc_now()):
                 log.warning("xero.grant_refused", grant_id=token_set.id, generation=token_set.generation)
@@ -178,14 +178,22 @@ class Tokens:
         else:
             await self._saved(db, token_set, fence, tokens)
 
-    async def _granted(self, token_set: TokenSet) -> XeroTokens:
-        """New tokens, with the previous refresh token as the second and last try while Xero still takes it. Raises GrantRefused."""
+    async def _granted(self, db: Database, token_set: TokenSet) -> XeroTokens:
+        """New tokens. A refusal gets a second and last try: with the previous refresh token while Xero still takes it, else, after a
+        moment, with the same one. Raises GrantRefused, at once when the stored tokens are no longer these.
+        """
+        refresh_token = self._opened(token_set, "refresh")
         try:
-            return await self._xero.refresh(self._opened(token_set, "refresh"))
+            return await self._xero.refresh(refresh_token)
         except GrantRefused:
-            if not token_set.in_grace:
-                raise
-        return await self._xero.refresh(self._opened(token_set, "previous"))
+            log.warning("xero.refused_once", grant_id=token_set.id, generation=token_set.generation)
+        now = await self._live(db, token_set.id)
+        if now.generation != token_set.generation:
+            raise GrantRefused
+        if now.in_grace:
+            return await self._xero.refresh(self._opened(token_set, "previous"))
+        await asyncio.sleep(REFUSED_AGAIN_SECONDS)
+        return await self._xero.refresh(refresh_token)
 
     async def _saved(self, db: Database, token_set: TokenSet, fence: str, tokens: XeroTokens) -> None:
         """Stores what Xero gave, again and again while the database is away: Xero has already moved on."""
@@ -195,7 +203,7 @@ class Tokens:
             "refresh": self._sealed(tokens.refresh_token, token_set, "refresh", generation),
         }
         previous = self._sealed(self._opened(token_set, "refresh"), token_set, "previous", generation)
-        stored = store.new_tokens(generation, tokens.expires_in, seal)
+        stored = store.new_tokens(generation, tokens.expires_in, seal, tokens.scope)
         while True:
             try:
                 kept = await store.save_refreshed(db, token_set, fence, stored, previous)

@@ -10,6 +10,7 @@ import http.cookiejar
 import json
 import time
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -50,6 +51,7 @@ class Xero:
         self._keys = KeySet([])
         self._keys_read_at = -float(KEYS_KEPT_SECONDS)
         self._names_itself = False
+        self._userinfo_url = ""
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -62,9 +64,10 @@ class Xero:
         return str(prepare_grant_uri(self._settings.xero_authorize_url, self._settings.xero_client_id, "code", **asked))
 
     async def exchange(self, code: str, verifier: str | None) -> XeroTokens:
-        """Tokens for a code. Raises GrantRefused, XeroUnavailable."""
+        """Tokens for a code. No scope in the answer means the one asked for (RFC 6749, 5.1). Raises GrantRefused, XeroUnavailable."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._settings.redirect_uri}
-        return await self._tokens(form | ({"code_verifier": verifier} if verifier else {}))
+        tokens = await self._tokens(form | ({"code_verifier": verifier} if verifier else {}))
+        return tokens if tokens.scope else tokens.model_copy(update={"scope": self._settings.xero_scopes})
 
     async def refresh(self, refresh_token: SecretStr) -> XeroTokens:
         """The next tokens. Raises GrantRefused only for Xero's own `invalid_grant`, XeroUnavailable for everything else."""
@@ -72,8 +75,7 @@ class Xero:
 
     async def connections(self, access_token: SecretStr) -> list[XeroConnection]:
         """What the login is connected to, whatever its kind. Raises Unauthorised, XeroUnavailable."""
-        headers = {"authorization": f"Bearer {access_token.get_secret_value()}", "accept": "application/json"}
-        status, document = await self._ask("GET", self._settings.xero_connections_url, headers=headers)
+        status, document = await self._ask("GET", self._settings.xero_connections_url, headers=_bearer(access_token))
         if status == httpx.codes.UNAUTHORIZED:
             raise Unauthorised
         try:
@@ -93,7 +95,7 @@ class Xero:
             said = jwt.decode(token, key, algorithms=ALGORITHMS).claims
             self._judge(said, nonce)
             _check_access_token(said, tokens.access_token)
-            return _identity(said)
+            return _identity(said if said.get("email") else {**await self._userinfo(said, tokens.access_token), **said})
         except (JoseError, ValidationError, KeyError, TypeError, ValueError) as error:
             raise SignInFailed("failed", f"ID token: {type(error).__name__}") from error
 
@@ -118,17 +120,32 @@ class Xero:
         if not hmac.compare_digest(str(said["nonce"]).encode(), nonce.encode()):
             raise ValueError("nonce")
 
+    async def _userinfo(self, said: dict[str, Any], access_token: SecretStr) -> dict[str, Any]:
+        """Name and address where the ID token leaves them out, as a provider may. Source: OpenID Connect Core 1.0, 5.3 and 5.4."""
+        if not self._userinfo_url:
+            return {}
+        status, told = await self._ask("GET", self._userinfo_url, headers=_bearer(access_token))
+        if status != httpx.codes.OK or not isinstance(told, dict) or told.get("sub") != said["sub"]:
+            raise ValueError("userinfo")
+        return told
+
     async def _key(self, header: dict[str, Any]) -> RSAKey:
         """The signing key named. An unknown one makes us read the keys again, but at most once a minute."""
-        kid = str(header["kid"])
+        kid = header.get("kid")
         age = time.monotonic() - self._keys_read_at
-        known = any(key.kid == kid for key in self._keys.keys)
-        if age > KEYS_KEPT_SECONDS or (not known and age > KEYS_REREAD_SECONDS):
+        if age > KEYS_KEPT_SECONDS or (self._named(kid) is None and age > KEYS_REREAD_SECONDS):
             await self._read_keys()
-        key = next(key for key in [*self._keys.keys, None] if key is None or key.kid == kid)
-        if not isinstance(key, RSAKey):
+        key = self._named(kid)
+        if key is None:
             raise ValueError("unknown key")
         return key
+
+    def _named(self, kid: str | None) -> RSAKey | None:
+        """A token need not name its key where only one is published. Source: OpenID Connect Core 1.0, 10.1."""
+        keys = [key for key in self._keys.keys if isinstance(key, RSAKey) and key.get("use") in (None, "sig")]
+        if kid is None:
+            return keys[0] if len(keys) == 1 else None
+        return next((key for key in keys if key.kid == kid), None)
 
     async def _read_keys(self) -> None:
         """Source: OpenID Connect Discovery 1.0, section 4."""
@@ -141,10 +158,12 @@ class Xero:
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise XeroUnavailable("Xero's keys cannot be read.") from error
         self._names_itself = discovered.get("authorization_response_iss_parameter_supported") is True
+        self._userinfo_url = str(discovered.get("userinfo_endpoint", ""))
         self._keys, self._keys_read_at = keys, time.monotonic()
 
     async def _tokens(self, form: dict[str, str]) -> XeroTokens:
-        app = httpx.BasicAuth(self._settings.xero_client_id, self._settings.xero_client_secret.get_secret_value())
+        secret = self._settings.xero_client_secret.get_secret_value()
+        app = httpx.BasicAuth(quote_plus(self._settings.xero_client_id), quote_plus(secret))  # encoded first: RFC 6749, 2.3.1
         status, document = await self._ask("POST", self._settings.xero_token_url, data=form, auth=app)
         refusal = document.get("error") if isinstance(document, dict) else None
         if status == httpx.codes.BAD_REQUEST and refusal == "invalid_grant":
@@ -183,6 +202,10 @@ def auth_event_id(access_token: SecretStr) -> str | None:
         return None
 
 
+def _bearer(access_token: SecretStr) -> dict[str, str]:
+    return {"authorization": f"Bearer {access_token.get_secret_value()}", "accept": "application/json"}
+
+
 def _check_access_token(said: dict[str, Any], access_token: SecretStr) -> None:
     """OpenID Connect Core 3.1.3.8: where the ID token has the access token's hash, they belong together."""
     if "at_hash" in said:
@@ -196,4 +219,5 @@ def _identity(said: dict[str, Any]) -> Identity:
     email = str(said["email"]).strip()
     if not email or not said["sub"]:
         raise ValueError("nobody named")
-    return Identity(issuer=said["iss"], subject=said["sub"], name=" ".join(parts) or email, email=email)
+    name = " ".join(parts) or str(said.get("name") or "").strip() or email
+    return Identity(issuer=said["iss"], subject=said["sub"], name=name, email=email)

@@ -28,22 +28,29 @@ async def complete_sign_in(
     identity: Identity,
     tokens: XeroTokens,
     listed: Sequence[XeroConnection],
-    opened: str,
+    opened: str | None,
     sessions: tuple[str, str | None],
     now: datetime,
-) -> None:
+) -> bool:
     """Keeps the person, their sealed tokens and their connections, and opens a session in the organisation `opened`.
 
-    `sessions` are the hashes of the new session's secret and of the one this browser had, which ends.
+    `sessions` are the hashes of the new session's secret and of the one this browser had, which ends. False, and no session, for
+    a login with no organisation at Xero, unless an organisation that was theirs alone is still to be looked after here.
     """
     new_session, old_session = sessions
+    if opened is None and await store.find_provider_by(tx, identity) is None:
+        return False
     provider = await store.save_provider(tx, identity)
     token_set_id = await _keep_tokens(tx, ring, provider.id, f"{identity.issuer}|{identity.subject}", tokens)
     await connections.connect_organisations(tx, provider.id, token_set_id, listed, now)
-    await store.note_organisation_used(tx, provider.id, opened)
+    if opened is not None:
+        await store.note_organisation_used(tx, provider.id, opened)
+    elif not await connections.list_openable(tx, provider.id):
+        return False
     if old_session:
         await store.delete_session(tx, old_session)
     await store.add_session(tx, new_session, provider.id)
+    return True
 
 
 async def _keep_tokens(tx: Tx, ring: KeyRing, provider_id: str, owner: str, tokens: XeroTokens) -> str:
@@ -55,13 +62,13 @@ async def _keep_tokens(tx: Tx, ring: KeyRing, provider_id: str, owner: str, toke
         "access": vault.seal_token(ring, tokens.access_token, id, owner, "access", generation),
         "refresh": vault.seal_token(ring, tokens.refresh_token, id, owner, "refresh", generation),
     }
-    await store.save_consent(tx, id, provider_id, owner, consent, store.new_tokens(generation, tokens.expires_in, sealed))
+    await store.save_consent(tx, id, provider_id, owner, consent, store.new_tokens(generation, tokens.expires_in, sealed, tokens.scope))
     return id
 
 
-def destination(goal: Goal, opened: str) -> str:
+def destination(goal: Goal, opened: str | None) -> str:
     """The path a sign-in ends at, built from names alone; the page of a contact only in the organisation it was asked for."""
-    if goal.page == "organisations":
+    if goal.page == "organisations" or opened is None:
         return "/organisations"
     if goal.page == "share" and goal.contact_id and goal.organisation_id == opened:
         return f"/o/{opened}/clients/{goal.contact_id}/share"

@@ -7,13 +7,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from auth.browser import PRE_COOKIE, SESSION_COOKIE
 from auth.main import create_app
 from auth.settings import Settings
-from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, SCOPES, Browser, PretendXero
-from common.contracts.auth import OrganisationConnected, OrganisationUpdated
+from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, SCOPES, TANE, Browser, PretendXero
+from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationUpdated
 from common.testing import Harness, HarnessFactory
 
 PUBLIC = "http://localhost:8080"
@@ -144,6 +144,71 @@ async def test_a_wider_reading_scope_of_an_earlier_consent_is_let_in(browser: Br
     assert (await browser.sign_in(MERE)).headers["location"] == f"{PUBLIC}/o/{KOWHAI_ID}/clients"
 
 
+async def test_a_narrower_scope_is_let_in_and_kept_for_the_settings_to_show(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    granted = SCOPES.replace(" accounting.invoices.read", "")
+    xero.lie["answer"] = {"scope": granted}
+    await browser.sign_in(MERE)
+    (kept,) = await auth.db.collection("token_sets").find({})
+    assert kept["scope"] == granted
+
+
+async def test_any_conformant_provider_works_by_its_addresses_alone(browser: Browser, xero: PretendXero) -> None:
+    """What OpenID Connect leaves open, all at once: claims at userinfo alone, one full name, keys unnamed and of other kinds,
+    the audience as a list, `iss` in the callback, no hash of the access token, no scope where it is the one asked for."""
+    encrypting = RSAKey.generate_key(2048, {"kid": "e1", "use": "enc"})
+    xero.published = [*xero.published, encrypting, ECKey.generate_key("P-256", {"kid": "ec"})]
+    xero.header = {"kid": None}
+    gone = dict.fromkeys(("given_name", "family_name", "email", "at_hash"))
+    xero.claims = {**gone, "aud": ["our-app"], "azp": "our-app"}
+    xero.lie = {
+        "discovery": {"userinfo_endpoint": f"{xero.url}/userinfo", "authorization_response_iss_parameter_supported": True},
+        "userinfo": {"sub": "mere", "name": "Mere Hart", "email": "mere@kowhai.example"},
+        "answer": {"scope": "", "token_type": "BEARER"},
+    }
+    given = xero.consent(await browser.start(), MERE, KOWHAI) | {"iss": xero.url}
+    assert (await browser.get("/auth/xero/callback", **given)).headers["location"] == f"{PUBLIC}/o/{KOWHAI_ID}/clients"
+    told = (await browser.identify()).json()["provider"]
+    assert (told["name"], told["email"]) == ("Mere Hart", "mere@kowhai.example")
+
+
+@pytest.mark.parametrize("told", [{"sub": "somebody else", "email": "mere@kowhai.example"}, {"sub": "mere"}, ["mere"]])
+async def test_userinfo_of_somebody_else_or_without_an_address_signs_nobody_in(browser: Browser, xero: PretendXero, told: object) -> None:
+    xero.claims = {"email": None}
+    xero.lie = {"discovery": {"userinfo_endpoint": f"{xero.url}/userinfo"}, "userinfo": told}
+    assert (await browser.sign_in(MERE)).headers["location"] == f"{PUBLIC}/?xero=failed"
+
+
+async def test_an_unnamed_key_among_several_is_refused(browser: Browser, xero: PretendXero) -> None:
+    xero.published = [STRANGER, *xero.published]
+    xero.header = {"kid": None}
+    assert (await browser.sign_in(MERE)).headers["location"] == f"{PUBLIC}/?xero=failed"
+
+
+async def test_signing_in_again_ends_what_xero_no_longer_lists(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    xero.disconnect(MERE, PIKE)
+    await browser.sign_in(MERE)
+    assert [event.organisation_id for event in await auth.published(OrganisationDisconnected)] == [PIKE_ID]
+    states = {row["id"]: row["state"] for row in (await browser.identify()).json()["organisations"]}
+    assert states == {KOWHAI_ID: "connected", PIKE_ID: "disconnected"}
+
+
+async def test_without_any_organisation_only_who_has_one_to_look_after_is_let_in(
+    browser: Browser, colleague: Browser, auth: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    await colleague.sign_in(TANE)
+    xero.disconnect(TANE, KOWHAI)
+    answer = await colleague.get("/auth/xero/callback", **xero.consent(await colleague.start(), TANE))
+    assert answer.headers["location"] == f"{PUBLIC}/?xero=no_organisation"
+    assert (await colleague.identify()).json()["organisations"] == []
+    xero.disconnect(MERE, KOWHAI)
+    answer = await browser.get("/auth/xero/callback", **xero.consent(await browser.start(), MERE))
+    assert answer.headers["location"] == f"{PUBLIC}/organisations"
+    assert (await browser.identify(KOWHAI_ID)).json()["organisation"]["state"] == "disconnected"
+    assert len(await auth.published(OrganisationDisconnected)) == 1
+
+
 async def test_twenty_callbacks_at_once_sign_in_once(browser: Browser, xero: PretendXero) -> None:
     given = xero.consent(await browser.start(), MERE, KOWHAI)
     answers = await asyncio.gather(*(browser.get("/auth/xero/callback", **given) for _ in range(20)))
@@ -162,7 +227,7 @@ BROKEN: dict[str, Spoil] = {
     "an ID token that is no JWT": lambda xero, _: xero.lie.update(answer={"id_token": "a.b.c"}),
     "a signature by another key of the same name": lambda xero, _: xero.lie.update(key=STRANGER),
     "an unknown key": lambda xero, _: xero.header.update(kid="k9"),
-    "no key named": lambda xero, _: xero.header.update(kid=""),
+    "an empty name for the key": lambda xero, _: xero.header.update(kid=""),
     "alg none": lambda xero, _: xero.header.update(alg="none"),
     "HS256 with the public key as the secret": lambda xero, _: xero.header.update(alg="HS256"),
     "RS512, which is not on the list": lambda xero, _: xero.header.update(alg="RS512"),
