@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from xero_simulator.back_office import FAULTS
 from xero_simulator.simulator import Simulator
 from xero_simulator.testing import Connected
 
@@ -200,14 +201,17 @@ async def test_the_overview_shows_and_switches_everything(http: httpx.AsyncClien
     connection = await connected()
     for fault in re.findall(r'name="fault" value="(\w+)"', (await http.get("/back-office")).text):
         await http.post("/back-office/faults", data={"fault": fault})
-    assert len(simulator.faults.on()) == 12
+    assert len(simulator.faults.on()) == len(FAULTS) == 18
     await http.post("/back-office/faults")
     assert simulator.faults.on() == []
+    await http.post("/back-office/limits")
+    assert simulator.limiter.tier == "starter"
+    await http.post("/back-office/limits", data={"clear": "yes"})
     await http.post("/back-office/clock", data={"hours": "24"})
     assert simulator.clock.moved_seconds == 86_400
     await http.post("/back-office/play", data={"pace": "at-once"})
     text = (await http.get("/back-office", params={"q": "INV-0227"})).text
-    for expected in ("40 of 40 done", "24.0 hours ahead", "Disconnect the app", "INV-0227"):
+    for expected in ("40 of 40 done", "24.0 hours ahead", "Disconnect the app", "INV-0227", "the starter tier", "1,000 a day"):
         assert expected in text
     await http.post("/back-office/clock")
     await http.post("/back-office/role", data={"login": "", "organisation": ""})

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from xero_simulator.limits import Limiter, Refusal
@@ -76,14 +77,49 @@ async def test_the_sixth_call_at_the_same_time_is_refused_without_a_time_to_wait
 
 
 @pytest.mark.parametrize(
-    ("fault", "problem", "header"), [("limit_minute", "minute", "X-MinLimit-Remaining"), ("limit_day", "day", "X-DayLimit-Remaining")]
+    ("fault", "problem", "header", "waits"),
+    [
+        ("limit_minute", "minute", "X-MinLimit-Remaining", True),
+        ("limit_day", "day", "X-DayLimit-Remaining", True),
+        ("limit_app", "appminute", "X-AppMinLimit-Remaining", False),
+        ("limit_concurrent", "concurrent", None, False),
+    ],
 )
-async def test_a_used_up_limit_can_be_played(simulator: Simulator, connected: Connected, fault: str, problem: str, header: str) -> None:
+async def test_a_used_up_limit_can_be_played(
+    simulator: Simulator, connected: Connected, fault: str, problem: str, header: str | None, waits: bool
+) -> None:
     connection = await connected()
     setattr(simulator.faults, fault, True)
     refused = await connection.read("Contacts")
-    assert (refused.status_code, refused.headers["X-Rate-Limit-Problem"], refused.headers[header]) == (429, problem, "0")
-    assert int(refused.headers["Retry-After"]) > 0
+    assert (refused.status_code, refused.headers["X-Rate-Limit-Problem"], refused.content) == (429, problem, b"")
+    assert header is None or refused.headers[header] == "0"
+    assert ("Retry-After" in refused.headers) == waits
+    assert not waits or int(refused.headers["Retry-After"]) > 0
+
+
+async def test_sixty_calls_are_answered_and_the_next_is_not(simulator: Simulator, connected: Connected) -> None:
+    connection = await connected()
+    simulator.clock.advance(simulator.limiter.pretend("minute", connection.tenant, simulator.clock.now()).retry_after or 0)
+    answers = [await connection.read("Organisation") for _ in range(61)]
+    assert [answer.status_code for answer in answers] == [200] * 60 + [429]
+    assert [answer.headers["X-MinLimit-Remaining"] for answer in answers] == [str(max(0, left)) for left in range(59, -2, -1)]
+    assert answers[-1].headers["X-Rate-Limit-Problem"] == "minute"
+    assert answers[-1].headers["X-DayLimit-Remaining"] == "4940"
+    simulator.clock.advance(int(answers[-1].headers["Retry-After"]))
+    assert (await connection.read("Organisation")).headers["X-MinLimit-Remaining"] == "59"
+
+
+async def test_the_starter_tier_has_a_thousand_calls_a_day(simulator: Simulator, connected: Connected, http: httpx.AsyncClient) -> None:
+    connection = await connected()
+    assert (await connection.read("Organisation")).headers["X-DayLimit-Remaining"] == "4999"
+    assert (await http.post("/control/limits", json={"tier": "starter"})).json()["organisations"][connection.tenant]["day"] == 999
+    simulator.limiter.budget(connection.tenant).day.used = 999
+    assert (await connection.read("Organisation")).headers["X-DayLimit-Remaining"] == "0"
+    refused = await connection.read("Organisation")
+    assert (refused.status_code, refused.headers["X-Rate-Limit-Problem"]) == (429, "day")
+    await http.post("/control/limits", json={"tier": "core"})
+    assert (await connection.read("Organisation")).status_code == 200
+    assert (await http.post("/control/limits", json={"clear": True})).json()["organisations"][connection.tenant]["day"] == 5000
 
 
 async def test_moving_the_clock_opens_a_new_minute(simulator: Simulator, connected: Connected) -> None:

@@ -192,3 +192,26 @@ async def test_faults_answer_as_xero_does_when_it_is_unwell(simulator: Simulator
     simulator.faults.offline = True
     offline = await connection.read("Contacts")
     assert (offline.status_code, offline.text) == (503, "The Xero API is temporarily unavailable")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "told"),
+    [
+        ("token_expired", 401, "TokenExpired: token expired at"),
+        ("forbidden", 403, "AuthenticationUnsuccessful"),
+        ("not_found", 404, "The resource"),
+    ],
+)
+async def test_each_refusal_can_be_played(simulator: Simulator, connected: Connected, fault: str, status: int, told: str) -> None:
+    connection = await connected()
+    setattr(simulator.faults, fault, True)
+    refused = await connection.read("Contacts")
+    assert refused.status_code == status
+    assert told in refused.text
+
+
+async def test_connections_can_be_hidden(http: httpx.AsyncClient, simulator: Simulator, connected: Connected) -> None:
+    connection = await connected()
+    simulator.faults.no_connections = True
+    assert (await http.get("/connections", headers=connection.headers)).json() == []
+    assert (await connection.read("Contacts", page="1")).status_code == 200

@@ -27,6 +27,11 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("slow_seconds", 8, "Slow, 8 seconds"),
     ("limit_minute", True, "429, minute limit"),
     ("limit_day", True, "429, day limit"),
+    ("limit_concurrent", True, "429, too many at once"),
+    ("limit_app", True, "429, the app's minute"),
+    ("token_expired", True, "401, token expired"),
+    ("forbidden", True, "403, no role"),
+    ("not_found", True, "404, not found"),
     ("server_error", True, "500 errors"),
     ("wrong_json", True, "Wrong JSON"),
     ("webhooks_off", True, "Webhooks off"),
@@ -34,6 +39,7 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("webhooks_late_seconds", 30, "Webhooks late, 30 seconds"),
     ("webhooks_shuffled", True, "Webhooks shuffled"),
     ("lose_refresh_answers", 1, "Lose the next refresh answer"),
+    ("no_connections", True, "No connections listed"),
     ("refuse_pkce", True, "Refuse PKCE"),
 ]
 
@@ -56,6 +62,7 @@ async def overview(request: Request, simulator: Running, q: str = "") -> Respons
         "organisations": organisations,
         "first": first,
         "faults": [(name, value, label, getattr(simulator.faults, name) != _default(name)) for name, value, label in FAULTS],
+        "limits": simulator.limiter.told(now),
         "connections": _connections(simulator),
         "webhooks": simulator.sender.state(10),
         "calls": simulator.calls.counts(),
@@ -184,6 +191,17 @@ async def set_fault(request: Request, simulator: Running) -> Response:
             setattr(simulator.faults, one, _default(one))
     simulator.sender.wake()
     return RedirectResponse("/back-office#faults", 303)
+
+
+@router.post("/back-office/limits")
+async def change_limits(request: Request, simulator: Running) -> Response:
+    """Moves the app to the other tier, or begins every minute and day anew."""
+    form = await _form(request)
+    if form.get("clear"):
+        simulator.limiter.clear()
+        return RedirectResponse(f"/back-office?{urlencode({'said': 'Every minute and day begins anew'})}", 303)
+    simulator.limiter.move_to("core" if simulator.limiter.tier == "starter" else "starter")
+    return RedirectResponse(f"/back-office?{urlencode({'said': f'The app is on the {simulator.limiter.tier} tier'})}", 303)
 
 
 @router.post("/back-office/clock")

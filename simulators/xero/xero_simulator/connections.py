@@ -37,6 +37,8 @@ async def list_connections(request: Request, simulator: Running) -> Response:
 
     def answer() -> Response:
         login = caller(simulator, request.headers.get("authorization")).login
+        if simulator.faults.no_connections:
+            return JSONResponse([])
         rows = simulator.store.rows("SELECT * FROM connections WHERE login = ? AND live ORDER BY updated, id", login)
         return JSONResponse([_shape(simulator, row) for row in rows if wanted in (None, "", row["auth_event"])])
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xero_simulator import connections, day, ledger
 from xero_simulator.demo.plant import anchor_of, plant, start_new_day
 from xero_simulator.faults import Faults
+from xero_simulator.limits import Tier
 from xero_simulator.simulator import Running, Simulator
 
 router = APIRouter(prefix="/control", tags=["control"])
@@ -29,6 +30,11 @@ class Role(Body):
 
 class Played(Body):
     at_once: bool = False
+
+
+class Limits(Body):
+    tier: Tier | None = Field(None, description="As it is when absent")
+    clear: bool = Field(False, description="Begin every minute and day anew")
 
 
 class Moved(Body):
@@ -140,6 +146,21 @@ async def move_clock(simulator: Running, body: Moved) -> dict[str, Any]:
     return await get_clock(simulator)
 
 
+@router.get("/limits")
+async def get_limits(simulator: Running) -> dict[str, Any]:
+    """The app's tier; what is left to the app and to each organisation in its minute and day, and its calls in progress."""
+    return simulator.limiter.told(simulator.clock.now())
+
+
+@router.post("/limits")
+async def set_limits(simulator: Running, body: Limits) -> dict[str, Any]:
+    if body.tier:
+        simulator.limiter.move_to(body.tier)
+    if body.clear:
+        simulator.limiter.clear()
+    return await get_limits(simulator)
+
+
 @router.get("/calls")
 async def list_calls(simulator: Running, last: Annotated[int, Query(ge=0, le=20_000)] = 1000) -> dict[str, Any]:
     """Counts since the start or the last DELETE, and the last calls, the oldest of them first."""
@@ -192,6 +213,7 @@ async def reset(simulator: Running) -> None:
         for name, value in kept.items():
             simulator.store.remember(name, value)
         plant(simulator.store, simulator.settings.seed, simulator.settings.anchor_day, simulator.clock.now())
-    simulator.limiter.budgets.clear()
+    simulator.limiter.clear()
+    simulator.limiter.move_to(simulator.settings.app_tier)
     simulator.calls.clear()
     await clear_faults(simulator)

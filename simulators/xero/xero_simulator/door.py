@@ -15,6 +15,7 @@ from xero_simulator.simulator import Simulator
 from xero_simulator.tokens import Unauthorized, caller
 
 JSON = "application/json; charset=utf-8"
+NOTHING_LEFT = {"minute": "X-MinLimit-Remaining", "day": "X-DayLimit-Remaining", "appminute": "X-AppMinLimit-Remaining"}
 Work = Callable[[], Response]
 
 
@@ -88,10 +89,8 @@ async def answer_tenanted(simulator: Simulator, request: Request, scopes: set[st
         return _finished(simulator, request, tenant, refusal or problem(403, "AuthenticationUnsuccessful"), started)
     response = await _within_limits(simulator, tenant, work)
     response.headers.update(simulator.limiter.headers(tenant, simulator.clock.now()))
-    if simulator.faults.limit_minute and response.status_code == 429:
-        response.headers["X-MinLimit-Remaining"] = "0"
-    if simulator.faults.limit_day and response.status_code == 429:
-        response.headers["X-DayLimit-Remaining"] = "0"
+    if response.status_code == 429 and simulator.faults.limit in NOTHING_LEFT:
+        response.headers[NOTHING_LEFT[simulator.faults.limit]] = "0"
     return _finished(simulator, request, tenant, response, started)
 
 
@@ -102,7 +101,7 @@ def _refusal(simulator: Simulator, request: Request, tenant: str | None, scopes:
         who = caller(simulator, request.headers.get("authorization"))
     except Unauthorized as refused:
         return problem(401, str(refused))
-    if tenant is None or not _may_reach(simulator, who.login, tenant):
+    if simulator.faults.forbidden or tenant is None or not _may_reach(simulator, who.login, tenant):
         return problem(403, "AuthenticationUnsuccessful")
     if not who.scopes & scopes:
         return problem(simulator.faults.scope_refusal_status, "AuthorizationUnsuccessful")
@@ -118,8 +117,8 @@ def _may_reach(simulator: Simulator, login: str, tenant: str) -> bool:
 
 async def _within_limits(simulator: Simulator, tenant: str, work: Work) -> Response:
     faults, limiter = simulator.faults, simulator.limiter
-    if faults.limit_day or faults.limit_minute:
-        return too_many(limiter.pretend("day" if faults.limit_day else "minute", tenant, simulator.clock.now()))
+    if faults.limit:
+        return too_many(limiter.pretend(faults.limit, tenant, simulator.clock.now()))
     refusal = limiter.enter(tenant, simulator.clock.now())
     if refusal is not None:
         return too_many(refusal)
@@ -131,6 +130,8 @@ async def _within_limits(simulator: Simulator, tenant: str, work: Work) -> Respo
 
 
 def _faulty(simulator: Simulator) -> Response | None:
+    if simulator.faults.not_found:
+        return not_found()
     if simulator.faults.server_error:
         return unknown_error()
     if simulator.faults.wrong_json:

@@ -1,13 +1,19 @@
-"""Xero's rate limits: fixed windows for each organisation and for the app, and calls at the same time."""
+"""Xero's rate limits: fixed windows for each organisation and for the app, and calls at the same time.
+
+Source of the figures: developer.xero.com, "OAuth 2.0 API limits" and "Pricing and policy updates" (2026).
+"""
 
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Literal
 
 from xero_simulator.clock import to_ms
 
 MINUTE, DAY = 60_000, 86_400_000
-CONCURRENT, PER_MINUTE, PER_DAY, APP_PER_MINUTE = 5, 60, 5_000, 10_000
+CONCURRENT, PER_MINUTE, APP_PER_MINUTE = 5, 60, 10_000
+Tier = Literal["starter", "core"]
+PER_DAY: dict[Tier, int] = {"starter": 1_000, "core": 5_000}  # for each organisation; the higher tiers allow what core does
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Window:
         span = (now + self.offset) // self.length
         if span != self.span:
             self.span, self.used = span, 0
-        return self.limit - self.used
+        return max(0, self.limit - self.used)
 
     def seconds_to_next(self, now: int) -> int:
         return -(-(self.length - (now + self.offset) % self.length) // 1000)
@@ -49,6 +55,7 @@ class Budget:
 
 @dataclass
 class Limiter:
+    tier: Tier = "core"
     app: Window = field(default_factory=lambda: Window(MINUTE, APP_PER_MINUTE))
     budgets: dict[str, Budget] = field(default_factory=dict)
 
@@ -79,10 +86,31 @@ class Limiter:
         self.budget(tenant).running -= 1
 
     def pretend(self, problem: str, tenant: str, moment: datetime) -> Refusal:
-        """The refusal that a used-up minute or day would give now."""
+        """The refusal that this limit would give now if it were used up."""
         budget = self.budget(tenant)
-        window = budget.day if problem == "day" else budget.minute
-        return Refusal(problem, window.seconds_to_next(to_ms(moment)))
+        window = {"day": budget.day, "minute": budget.minute}.get(problem)
+        return Refusal(problem, window.seconds_to_next(to_ms(moment)) if window else None)
+
+    def move_to(self, tier: Tier) -> None:
+        """The app's tier from now on; what was used of the day stays used."""
+        self.tier = tier
+        for budget in self.budgets.values():
+            budget.day.limit = PER_DAY[tier]
+
+    def clear(self) -> None:
+        """Nothing is used up any more; calls on their way still count as running."""
+        self.app.used = 0
+        for budget in self.budgets.values():
+            budget.minute.used = budget.day.used = 0
+
+    def told(self, moment: datetime) -> dict[str, Any]:
+        """The tier and what is left to the app and to each organisation that was called."""
+        now = to_ms(moment)
+        left = {
+            tenant: {"minute": budget.minute.left(now), "day": budget.day.left(now), "running": budget.running}
+            for tenant, budget in self.budgets.items()
+        }
+        return {"tier": self.tier, "app_minute": self.app.left(now), "organisations": left}
 
     def headers(self, tenant: str | None, moment: datetime) -> dict[str, str]:
         """What is left, for every answer; without a tenant only the app's."""
@@ -97,5 +125,5 @@ class Limiter:
         """What this organisation has used; its windows begin at a moment of its own."""
         if tenant not in self.budgets:
             spread = int.from_bytes(hashlib.sha256(tenant.encode()).digest()[:8], "big")
-            self.budgets[tenant] = Budget(Window(MINUTE, PER_MINUTE, spread % MINUTE), Window(DAY, PER_DAY, spread % DAY))
+            self.budgets[tenant] = Budget(Window(MINUTE, PER_MINUTE, spread % MINUTE), Window(DAY, PER_DAY[self.tier], spread % DAY))
         return self.budgets[tenant]

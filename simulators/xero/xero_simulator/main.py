@@ -15,6 +15,7 @@ from xero_simulator.clock import Clock
 from xero_simulator.demo.plant import plant
 from xero_simulator.faults import Faults
 from xero_simulator.ledger import NotFound
+from xero_simulator.limits import Limiter
 from xero_simulator.settings import Settings
 from xero_simulator.simulator import Simulator
 from xero_simulator.store import Store
@@ -58,7 +59,8 @@ def build(settings: Settings) -> Simulator:
     clock, faults = Clock(store), Faults()
     if store.fact("seed") is None:
         plant(store, settings.seed, settings.anchor_day, clock.now())
-    return Simulator(settings, store, clock, signing_key(store), faults, Sender(settings, store, clock, faults))
+    sender = Sender(settings, store, clock, faults)
+    return Simulator(settings, store, clock, signing_key(store), faults, sender, Limiter(settings.app_tier))
 
 
 @asynccontextmanager

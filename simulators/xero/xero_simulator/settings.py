@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from xero_simulator.limits import Tier
+
 
 class Settings(BaseSettings):
     """Every value has a default that fits `make up`; the README lists them."""
@@ -20,6 +22,7 @@ class Settings(BaseSettings):
     redirect_uris: str = "http://localhost:8080/auth/xero/callback"
     webhook_url: str = "http://localhost:8080/webhooks/xero"
     webhook_key: str = "simulated-webhook-key"
+    app_tier: Tier = "core"
     anchor_day: date | None = None
     seed: int = 1
     product_url: str = "http://localhost:8080"

@@ -41,7 +41,7 @@ class Simulator:
     key: RSAKey
     faults: Faults
     sender: Sender
-    limiter: Limiter = field(default_factory=Limiter)
+    limiter: Limiter
     calls: CallLog = field(default_factory=CallLog)
     day: Day = field(default_factory=Day)
 

@@ -178,6 +178,6 @@ def caller(simulator: Simulator, authorization: str | None) -> Caller:
     if row is None:
         raise Unauthorized("AuthenticationUnsuccessful")
     expires = from_ms(row["expires"])
-    if simulator.clock.now() >= expires:
+    if simulator.clock.now() >= expires or simulator.faults.token_expired:
         raise Unauthorized(f"TokenExpired: token expired at {expires:%m/%d/%Y %H:%M:%S}")
     return Caller(str(claims["xero_userid"]), frozenset(claims["scope"]))
