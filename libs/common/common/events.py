@@ -32,6 +32,12 @@ class EventData(BaseModel):
         make each other's transactions run again. None: a lane for each subject."""
         return None
 
+    @property
+    def about(self) -> list[str]:
+        """Ids of the organisation and the providers it tells of. Stored events are found by them when one of these is erased."""
+        organisation = getattr(self, "organisation_id", None)
+        return [organisation] if organisation else []
+
     def __init_subclass__(cls, type: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if type:

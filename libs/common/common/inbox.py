@@ -35,6 +35,7 @@ INDEXES = {
         claims.INDEX,
         Index(("finished_at", 1), expire_after=KEPT_SECONDS, where={"state": "done"}),
         Index(("state", 1), ("received_at", 1)),
+        Index(("about", 1), where={"about": {"$exists": True}}),
     ]
 }
 WELL = {"$expr": {"$eq": ["$attempts", "$reported"]}}
@@ -47,6 +48,7 @@ async def store(db: Database, body: bytes, message_id: str | None, types: Mappin
     try:
         event = decode(body, types)
         row = _row(event.id, event.type, body, "pending")
+        row |= {"about": event.data.about} if event.data.about else {}
     except ValueError as error:
         row = _row(message_id or f"raw_{hashlib.sha256(body).hexdigest()}", "unreadable", body, "parked")
         row["reason"] = f"{type(error).__name__}: {error}"[:500]

@@ -198,6 +198,7 @@ class Tx:
                 "created_at": event.time,
                 "attempts": 0,
                 "reported": 0,
+                **({"about": data.about} if data.about else {}),
             }
         )
         self.emitted += 1

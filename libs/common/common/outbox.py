@@ -25,6 +25,7 @@ INDEXES = {
         claims.INDEX,
         Index(("finished_at", 1), expire_after=KEPT_SECONDS),
         Index(("type", 1), ("created_at", 1)),
+        Index(("about", 1), where={"about": {"$exists": True}}),
     ]
 }
 log = get_logger()

@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common import http, inbox, logging, outbox
+from common import erasure, http, inbox, logging, outbox
 from common.bus import Bus
 from common.errors import Unavailable
 from common.events import Handlers
@@ -50,7 +50,7 @@ class Runtime:
         self.app = app
         self.settings = settings
         self.handlers = handlers
-        self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES}
+        self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES, **erasure.INDEXES}
         self.resources = resources
         self.db = Database(settings.mongo_url, app.title, settings.mongo_database) if settings.mongo_url else None
         self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url else None

@@ -12,5 +12,6 @@ EVENTS_HANDLED = Counter("events_handled_total", "Handler runs", ["type", "outco
 OUTBOX_WAITING = Gauge("outbox_waiting", "Events not yet confirmed by the broker")
 INBOX_WAITING = Gauge("inbox_waiting", "Events stored and not yet handled")
 INBOX_PARKED = Gauge("inbox_parked", "Events set aside after their last attempt; list and replay them")
+ERASURES_WAITING = Gauge("erasures_waiting", "Providers and organisations that left and whose erasure has passes to come")
 TRANSACTION_RETRIES = Counter("mongo_transaction_retries_total", "Transactions run again", ["part"])
 KEYS_HELD = Gauge("ring_keys_held", "Keys of rings as this process read them at its start; 1 each", ["ring", "key", "state"])

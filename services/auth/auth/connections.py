@@ -99,7 +99,7 @@ async def people_of(tx: Tx, organisation_id: str) -> list[Person]:
     """Those who can bring an organisation back: everybody whose connection Xero has not ended."""
     connections = await store.list_connections_to(tx, organisation_id)
     providers = await store.list_providers(tx, [connection.provider_id for connection in connections if connection.state != "ended"])
-    return [Person(name=provider.name, email=provider.email) for provider in providers]
+    return [Person(id=provider.id, name=provider.name, email=provider.email) for provider in providers]
 
 
 async def _known(tx: Tx, organisation_id: str) -> Organisation:

@@ -128,6 +128,7 @@ def _mail(link: Link, request: SignInRequest, recipient: Recipient, rings: Rings
         expires_at=link.expires_at,
         organisation_name=recipient.organisation_name,
         invited_at=recipient.invited_at,
+        organisation_id=link.goal.organisation_id,
         share_id=recipient.share_id if pressed else None,
         sealed=seal(
             rings.events, json.dumps({"token": token, "code": code}).encode(), (SignInLinkRequested.type, link.link_id, link.email)

@@ -212,7 +212,7 @@ async def look_up_address(asked: Address, portal: Portal, db: Db) -> KnownAddres
         email = canonical(asked.email)
     except InvalidAddress as error:
         raise InvalidShareAddress(str(error)) from error
-    return KnownAddress(known=await store.was_ever_invited(db, email), live=await store.count_open_shares(db, email))
+    return KnownAddress(known=await store.was_ever_invited(db, email), live=len(await store.list_open_shares(db, email)))
 
 
 @router.post("/invitations/press")

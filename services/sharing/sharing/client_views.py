@@ -135,9 +135,12 @@ async def show_invoice(
 
 
 async def _count_views(db: Database, email: str, candidates: Sequence[Share]) -> list[Share]:
-    """The grant check: those shares whose view was counted by a majority write are open. Raises NotFound when none is."""
+    """The grant check: those shares whose view was counted by a majority write are open, unless their organisation is ending all.
+
+    Raises NotFound when none is.
+    """
     counted = await asyncio.gather(*(store.count_view(db, email, share.id) for share in candidates))
-    shares = [share for share in counted if share is not None]
+    shares = await store.without_ending(db, [share for share in counted if share is not None])
     if not shares:
         raise NotFound
     return shares

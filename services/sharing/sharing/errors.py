@@ -15,3 +15,9 @@ class OrganisationNotReady(Conflict):
     """The organisation was connected moments ago and its name is not here yet; the same request works shortly after."""
 
     code = "organisation_not_ready"
+
+
+class EndingAccess(Conflict):
+    """All access of the organisation is being ended; a minute later it can be given again."""
+
+    code = "ending_access"

@@ -41,7 +41,7 @@ async def send_invitation(tx: Tx, share: Share, contact: Contact, organisation: 
         organisation_name=organisation.name,
         contact_name=contact.name,
         email=share.email,
-        shared_by=Person(name=share.shared_by.name, email=share.shared_by.email),
+        shared_by=Person(id=share.shared_by.id, name=share.shared_by.name, email=share.shared_by.email),
         invitation_number=invited.invitation_number,
         sealed=sealed,
     )
@@ -70,6 +70,8 @@ async def invite_waiting(tx: Tx, contact: Contact, ring: KeyRing) -> None:
         return
     organisation = await store.find_organisation(tx, contact.organisation_id)
     assert organisation is not None  # nothing is shared before the organisation is known
+    if organisation.ending_since:
+        return
     for share in waiting:
         await send_invitation(tx, share, contact, organisation, ring)
 

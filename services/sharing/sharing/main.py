@@ -5,10 +5,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from common.crypto import KeyRing
+from common.erasure import Eraser
 from common.service import create_service
-from sharing import api, store
+from sharing import api, erasing, leaving_api, leaving_store, store
 from sharing.handlers import handlers_with
 from sharing.settings import Settings
+from sharing.sweepers import ContactEraser, Ender
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -17,8 +19,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return create_service(
         "sharing",
         settings,
-        routers=[api.router],
+        routers=[api.router, leaving_api.router],
         handlers=handlers_with(ring),
-        indexes=store.INDEXES,
+        loops=[Ender(), ContactEraser(), Eraser(erasing.forget)],
+        indexes={**store.INDEXES, **leaving_store.INDEXES},
         resources={"event_seal": ring},
     )

@@ -146,6 +146,8 @@ class Organisation(Document):
     """An organisation as auth's events tell it. `since`: when its connection came into this state.
 
     `versions` holds, for each fact, the version of the event it came from: events name different facts and come in any order.
+    `ending_since` is there while all its accesses are being ended: from that moment none of them opens anything. `left` are the
+    ids of providers who deleted their accounts.
     """
 
     name: str = ""
@@ -153,6 +155,8 @@ class Organisation(Document):
     state: Connection = "connected"
     since: datetime | None = None
     versions: Mapping[str, int] = {}
+    ending_since: datetime | None = None
+    left: tuple[str, ...] = ()
 
     def told(self, version: int, **facts: Any) -> Organisation:
         """With those facts that are newer than what is known."""

@@ -15,8 +15,8 @@ from common.crypto import KeyRing
 from common.identity import ProviderIdentity
 from common.ids import new_id
 from common.mongo import Database, Reader, Tx
-from sharing import store
-from sharing.errors import InvalidShareAddress, OrganisationNotReady
+from sharing import leaving_store, store
+from sharing.errors import EndingAccess, InvalidShareAddress, OrganisationNotReady
 from sharing.invitations import can_open, send_invitation
 from sharing.models import Actor, Contact, Mail, MailState, Share, ShareState, contact_key
 
@@ -80,12 +80,14 @@ async def invite_client(
 ) -> tuple[Share, Outcome]:
     """Gives an address access to a contact's invoices. One that has it already is mailed again, if it was mailed before.
 
-    Raises InvalidShareAddress, and OrganisationNotReady while auth's news of the organisation is on its way.
+    Raises InvalidShareAddress, OrganisationNotReady while auth's news of the organisation is on its way, and EndingAccess.
     """
     address = _canonical(email)
     organisation = await store.find_organisation(tx, provider.organisation_id)
-    if organisation is None:
+    if organisation is None or not organisation.name:
         raise OrganisationNotReady("The organisation was connected moments ago. Try again in a few seconds.")
+    if organisation.ending_since or provider.id in organisation.left:
+        raise EndingAccess("All access of this organisation was ended moments ago. Try again in a minute.")
     contact, opened_by_this = await _open_contact(tx, organisation.id, contact_id, contact_name)
     there = await store.find_live_share(tx, organisation.id, contact_id, address)
     if there is not None:
@@ -106,17 +108,24 @@ async def end_share(tx: Tx, provider: ProviderIdentity, share_id: str) -> Share:
     ended = await store.end_share(tx, provider.organisation_id, share_id, _actor(provider), "revoked")
     if ended is None:
         return await store.get_share(tx, provider.organisation_id, share_id)
+    await tell_ended(tx, ended)
+    return ended
+
+
+async def tell_ended(tx: Tx, ended: Share) -> None:
+    """Tells others that a share has ended, and has its contact looked at when what is stored of it may be due to go."""
     assert ended.ended_at is not None
+    assert ended.reason is not None
     event = ShareEnded(
         version=ended.version,
         share_id=ended.id,
         organisation_id=ended.organisation_id,
         contact_id=ended.contact_id,
-        reason="revoked",
+        reason=ended.reason,
         ended_at=ended.ended_at,
     )
     await tx.emit(ended.id, event)
-    return ended
+    await leaving_store.keep_for_a_while(tx, ended.organisation_id, ended.contact_id)
 
 
 async def note_mail(tx: Tx, share_id: str, number: int, state: MailState, reason: str | None = None) -> None:

@@ -40,8 +40,10 @@ INDEXES: Indexes = {
         Index(("organisation_id", 1), ("contact_id", 1), ("created_at", -1)),
         Index(("organisation_id", 1), ("created_at", -1), where=LIVE),
         Index(("email", 1), ("organisation_id", 1)),
+        Index(("shared_by.id", 1)),
+        Index(("ended_by.id", 1), where={"ended_by.id": {"$exists": True}}),
     ],
-    INVITATIONS: [],
+    INVITATIONS: [Index(("share_id", 1))],
     CONTACTS: [],
     ORGANISATIONS: [],
     SNAPSHOTS: [
@@ -148,7 +150,17 @@ async def list_open_shares(reader: Reader, email: str, organisation_id: str | No
     """What an address has access to now: of everybody, of one organisation, or of one contact of it."""
     narrowed = {"organisation_id": organisation_id, "contact_id": contact_id}
     where = {"email": email, **OPEN} | {name: value for name, value in narrowed.items() if value is not None}
-    return _shares(await reader.collection(SHARES).find(where, sort=OLDEST_FIRST))
+    return await without_ending(reader, _shares(await reader.collection(SHARES).find(where, sort=OLDEST_FIRST)))
+
+
+async def without_ending(reader: Reader, shares: Sequence[Share]) -> list[Share]:
+    """Those shares whose organisation is not ending all of them. After a majority write this reads nothing older than that write."""
+    ids = sorted({share.organisation_id for share in shares})
+    if not ids:
+        return []
+    where = {"_id": {"$in": ids}, "ending_since": {"$ne": None}}
+    ending = {row["_id"] for row in await reader.collection(ORGANISATIONS).find(where, projection={"_id": 1})}
+    return [share for share in shares if share.organisation_id not in ending]
 
 
 async def count_view(db: Database, email: str, share_id: str) -> Share | None:
@@ -170,10 +182,6 @@ async def was_ever_invited(reader: Reader, email: str) -> bool:
     return await reader.collection(SHARES).find_one({"email": email, "invited_at": {"$ne": None}}, {"_id": 1}) is not None
 
 
-async def count_open_shares(reader: Reader, email: str) -> int:
-    return int(await reader.collection(SHARES).count({"email": email, **OPEN}))
-
-
 _SEEN = {"last_seen_at": "$$NOW", "active_at": {"$ifNull": ["$active_at", "$$NOW"]}}
 
 
@@ -191,7 +199,8 @@ async def find_open_share_by_invitation(reader: Reader, token: str) -> Share | N
     if invitation is None:
         return None
     found = await reader.collection(SHARES).find_one({"_id": invitation["share_id"], **OPEN})
-    return _share(found)
+    opened = await without_ending(reader, _shares([found] if found else []))
+    return opened[0] if opened else None
 
 
 async def mark_opened(tx: Tx, share_id: str) -> Share | None:

@@ -15,7 +15,8 @@ from common.testing import OTHER_ORGANISATION, Harness, Headers
 from sharing.testing import CLIENT, CONTACT, Desk, an_invoice, token_in, uuid_of
 
 ORGANISATIONS = "/internal/organisations/{organisation_id}"
-PROVIDER, CLIENTS, PORTAL = frozenset({"provider"}), frozenset({"client"}), frozenset({"service:portal"})
+PROVIDER, CLIENTS = frozenset({"provider"}), frozenset({"client"})
+PORTAL, AUTH = frozenset({"service:portal"}), frozenset({"service:auth"})
 ACCESS = {
     ("GET", f"{ORGANISATIONS}/share-counts"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/clients"): PROVIDER,
@@ -32,11 +33,21 @@ ACCESS = {
     ("GET", "/internal/client/invitations/{token}"): CLIENTS,
     ("POST", "/internal/addresses/lookup"): PORTAL,
     ("POST", "/internal/invitations/press"): PORTAL,
+    ("POST", "/internal/departures"): AUTH,
+    ("POST", "/internal/departures/look"): AUTH,
 }
 BODIES: dict[str, Any] = {
     f"{ORGANISATIONS}/contacts/{{contact_id}}/shares": {"email": CLIENT, "contact_name": "Harbour Books"},
     "/internal/addresses/lookup": {"email": CLIENT},
     "/internal/invitations/press": {"invitation": "cii_unknown"},
+    "/internal/departures": {
+        "provider": {"id": "prv_1", "name": "", "email": ""},
+        "organisations": [],
+        "ending": [],
+        "erasing": [],
+        "deleting": False,
+    },
+    "/internal/departures/look": {"organisation_ids": []},
 }
 
 

@@ -10,10 +10,11 @@ from common.events import EventData
 
 
 class Person(BaseModel):
-    """A provider, as far as others need to know: the name and address of their Xero login."""
+    """A provider, as far as others need to know: the name and address of their Xero login. By `id` they are found when they leave."""
 
     name: str
     email: str
+    id: str | None = None
 
 
 class OrganisationConnected(EventData, type="auth.organisation.connected.v1"):
@@ -41,6 +42,10 @@ class OrganisationNeedsReauth(EventData, type="auth.organisation.needs_reauth.v1
     cause: str
     since: datetime
     people: list[Person]
+
+    @property
+    def about(self) -> list[str]:
+        return [self.organisation_id, *(person.id for person in self.people if person.id)]
 
 
 class OrganisationDisconnected(EventData, type="auth.organisation.disconnected.v1"):

@@ -11,7 +11,7 @@ from common.events import EventData
 class SignInLinkRequested(EventData, type="portal.sign_in_link.requested.v1"):
     """Mail a sign-in link and code. `sealed` holds {token, code}, readable by notifier alone; `link_id` is the seal's subject.
 
-    `organisation_name` and `invited_at` are set when it was asked for from an invitation. Worthless after `expires_at`.
+    `organisation_name`, its id and `invited_at` are set when it was asked for from an invitation. Worthless after `expires_at`.
     `share_id` names that invitation's share; the mail is not sent once it ended.
     """
 
@@ -21,5 +21,6 @@ class SignInLinkRequested(EventData, type="portal.sign_in_link.requested.v1"):
     expires_at: datetime
     organisation_name: str | None = None
     invited_at: datetime | None = None
+    organisation_id: str | None = None
     share_id: str | None = None
     sealed: dict[str, Any]

@@ -33,6 +33,10 @@ class ClientInvited(EventData, type="sharing.client.invited.v1"):
     invitation_number: int
     sealed: dict[str, Any]
 
+    @property
+    def about(self) -> list[str]:
+        return [self.organisation_id, *([self.shared_by.id] if self.shared_by.id else [])]
+
 
 class ShareEnded(EventData, type="sharing.share.ended.v1"):
     """Access ended, at once and for good. reason: revoked, expired or closed."""
