@@ -7,6 +7,7 @@ finishes writes only where `lease` is still theirs, and sets `reported` to `atte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from common.ids import new_id
@@ -33,6 +34,13 @@ async def claim(
     taken = {"$set": {"lease": fence, "lease_until": until, "attempts": {"$add": ["$attempts", 1]}}}
     await rows.update_many({"$and": [{"_id": {"$in": [row["_id"] for row in found]}}, due]}, [taken])
     return await rows.find({"_id": {"$in": [row["_id"] for row in found]}, "lease": fence}, sort=sort or ORDER)
+
+
+async def renew(db: Database, collection: str, rows: Sequence[Document], lease: float) -> None:
+    """Rows claimed together stay the caller's for `lease` seconds from now; one that was lost meanwhile stays lost."""
+    held = {"_id": {"$in": [row["_id"] for row in rows]}, "lease": rows[0]["lease"], "state": "pending"}
+    until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(lease * 1000)}}
+    await db.collection(collection).update_many(held, [{"$set": {"lease_until": until}}])
 
 
 def mine(row: Document) -> Document:

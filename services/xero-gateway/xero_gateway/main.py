@@ -11,6 +11,7 @@ from xero_gateway.api import router
 from xero_gateway.clients import AccessTokens
 from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
+from xero_gateway.models import CALLS_A_DAY
 from xero_gateway.settings import Settings
 from xero_gateway.store import INDEXES
 from xero_gateway.syncer import Changes, FirstLoads, Reconciliation
@@ -29,7 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         routers=[router],
         handlers=HANDLERS,
-        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds)],
+        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds, CALLS_A_DAY)],
         indexes=INDEXES,
         resources={"invoice_reader": InvoiceReader(xero), "xero": xero},
     )

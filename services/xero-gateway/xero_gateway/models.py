@@ -15,6 +15,16 @@ from xero_gateway.errors import XeroBusy, XeroNeedsReauth, XeroProblem
 OVERLAP = timedelta(minutes=5)
 """How far before a known moment changes are asked for again: clocks differ, and If-Modified-Since counts whole seconds."""
 
+CALLS_A_DAY = 5000
+PART_OF_DAY = 0.1
+"""How much of an organisation's daily calls asking for changes may use."""
+
+PASSES_AHEAD_SECONDS = 3600
+"""What of its part may be used ahead, so that several passes may follow each other when something happens."""
+
+QUIET_PASSES = 4
+"""A pass is due only every fourth time while webhooks tell of changes."""
+
 BATCH_INVOICES = 100
 BATCH_BYTES = 1024 * 1024
 LOAD_PAGE = 100
@@ -119,6 +129,15 @@ class Published(Shape):
     load_id: str | None = None
 
 
+class Findings(Shape):
+    """What one pass of reconciliation found to be looked at, when its reading began, and how many calls it took."""
+
+    read_at: datetime
+    invoice_ids: frozenset[str]
+    contact_ids: frozenset[str]
+    calls: int
+
+
 class Mark(Shape):
     """Something at Xero that has to be looked at again. `dirty_seq` counts how often that was said."""
 
@@ -203,6 +222,11 @@ def wait_after(problem: XeroProblem, attempts: int) -> float:
     if isinstance(problem, XeroBusy):
         return (problem.retry_after or 5.0) + random.random()
     return float(min(60, 2 ** min(attempts, 6))) * (0.5 + random.random() / 2)
+
+
+def pass_price(calls: int, calls_a_day: int) -> float:
+    """The seconds for which so many calls use up reconciliation's part of the day; in any 24 hours it stays within that part."""
+    return calls * (24 * 3600 + PASSES_AHEAD_SECONDS) / (PART_OF_DAY * calls_a_day)
 
 
 def version_of(updated_at: datetime) -> int:

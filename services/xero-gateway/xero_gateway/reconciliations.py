@@ -8,7 +8,7 @@ from datetime import datetime
 from common import claims
 from common.mongo import Document, Reader, Tx
 from xero_gateway import store
-from xero_gateway.models import OVERLAP, Contact, InvoiceHead, Published
+from xero_gateway.models import OVERLAP, Contact, Findings, InvoiceHead, Published, pass_price
 
 
 def changes_since(row: Document) -> datetime:
@@ -32,18 +32,18 @@ async def contacts_of_interest(reader: Reader, organisation_id: str, contacts: S
     return {contact.id for contact in contacts if contact.id in watched or contact.merged_to in watched}
 
 
-async def finish_pass(tx: Tx, row: Document, read_at: datetime, invoice_ids: set[str], contact_ids: set[str], every_seconds: float) -> None:
+async def finish_pass(tx: Tx, row: Document, found: Findings, every_seconds: float, calls_a_day: int) -> None:
     """Marks what was found; the next pass begins from when this one did. Raises LeaseLost."""
     organisation_id = row["organisation_id"]
-    marks = [(organisation_id, "INVOICE", key) for key in sorted(invoice_ids)]
-    await store.add_marks(tx, marks + [(organisation_id, "CONTACT", key) for key in sorted(contact_ids)])
-    update = claims.later(every_seconds, high_water=read_at, attempts=0, reported=0)
-    await claims.finish(tx, store.RECONCILIATIONS, row, update)
+    marks = [(organisation_id, "INVOICE", key) for key in sorted(found.invoice_ids)]
+    await store.add_marks(tx, marks + [(organisation_id, "CONTACT", key) for key in sorted(found.contact_ids)])
+    await store.finish_pass(tx, row, found.read_at, every_seconds, pass_price(found.calls, calls_a_day))
 
 
 async def rest(tx: Tx, row: Document) -> None:
-    """Nothing is shared any more: no further passes until something is. Raises LeaseLost."""
-    await claims.finish(tx, store.RECONCILIATIONS, row, claims.done("idle"))
+    """When nothing is shared any more: no further passes until something is. Raises LeaseLost."""
+    watched = await store.watches_any(tx, row["organisation_id"])
+    await claims.finish(tx, store.RECONCILIATIONS, row, claims.later(0) if watched else claims.done("idle"))
 
 
 def _is_news(head: InvoiceHead, known: Published | None, watched: set[str]) -> bool:

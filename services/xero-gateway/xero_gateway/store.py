@@ -8,7 +8,7 @@ from typing import Any
 
 from common import claims
 from common.mongo import Database, Document, Index, Indexes, Reader, Tx
-from xero_gateway.models import Load, Mark, Published, key_of
+from xero_gateway.models import PASSES_AHEAD_SECONDS, Load, Mark, Published, key_of
 
 ORGANISATIONS = "organisations"
 SHARES = "shares"
@@ -20,11 +20,12 @@ PAUSES = "pauses"
 LIST_HEADS = "list_heads"
 LIST_PARTS = "list_parts"
 
+DUE_OF_ORGANISATION = Index(("organisation_id", 1), *claims.ORDER, where={"state": "pending"})
 INDEXES: Indexes = {
     ORGANISATIONS: [],
     SHARES: [Index(("organisation_id", 1), ("contact_id", 1), where={"live": True})],
-    LOADS: [claims.INDEX, Index(("organisation_id", 1), ("contact_id", 1))],
-    MARKS: [claims.INDEX, Index(("organisation_id", 1), ("state", 1))],
+    LOADS: [claims.INDEX, DUE_OF_ORGANISATION, Index(("organisation_id", 1), ("contact_id", 1))],
+    MARKS: [claims.INDEX, DUE_OF_ORGANISATION],
     PUBLISHED: [Index(("organisation_id", 1), ("contact_id", 1))],
     RECONCILIATIONS: [claims.INDEX],
     PAUSES: [Index(("paused_until", 1), expire_after=0)],
@@ -32,6 +33,10 @@ INDEXES: Indexes = {
     LIST_PARTS: [Index(("list_id", 1), ("place", 1)), Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
 }
 NEW_WORK = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 0, "reported": 0}
+AFFORDABLE = {"$subtract": [{"$ifNull": ["$paid_until", claims.IMMEDIATELY]}, PASSES_AHEAD_SECONDS * 1000]}
+ASK: list[Document] = [{"$set": {"due_at": AFFORDABLE, "asked": {"$add": [{"$ifNull": ["$asked", 0]}, 1]}}}]
+"""Makes a row due now, a reconciliation as soon as its part of the day allows. `asked` tells whoever holds the row that it was wanted
+again meanwhile: see `later`."""
 
 
 # Organisations
@@ -163,40 +168,67 @@ async def clear_mark(tx: Tx, row: Document) -> None:
 
 
 async def add_reconciliation(tx: Tx, organisation_id: str, high_water: datetime) -> None:
-    """Begins, or wakes when nobody was watched for a while; an existing high water mark stays."""
+    """Begins, or wakes when nobody was watched for a while; an existing high-water mark stays.
+
+    Always writes, so that a pass that ends because nobody is watched never misses that somebody is.
+    """
     rows = tx.collection(RECONCILIATIONS)
     if not (await rows.update_one({"_id": organisation_id, "state": "idle"}, {"$set": NEW_WORK})).matched:
         first = {**NEW_WORK, "organisation_id": organisation_id, "high_water": high_water}
-        await rows.update_one({"_id": organisation_id}, {"$setOnInsert": first}, upsert=True)
+        await rows.update_one({"_id": organisation_id}, {"$setOnInsert": first, "$inc": {"asked": 1}}, upsert=True)
 
 
 async def ask_for_reconciliation(tx: Tx, organisation_id: str, since: datetime | None = None) -> None:
-    """Makes it due now, from `since` on when that is earlier. A run under way loses its lease and begins again."""
-    update: Document = {"$set": {"due_at": claims.IMMEDIATELY}, "$unset": {"lease": "", "lease_until": ""}}
-    if since:
-        update["$min"] = {"high_water": since}
+    """A pass is wanted now, from `since` on when that is earlier; one under way is followed by another."""
+    update = [*ASK, {"$set": {"high_water": {"$min": ["$high_water", since]}}}] if since else ASK
     await tx.collection(RECONCILIATIONS).update_one({"_id": organisation_id, "state": "pending"}, update)
 
 
 async def ask_for_all_reconciliations(db: Database) -> None:
-    """Makes every organisation's reconciliation due now; one under way goes on."""
-    await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, {"$set": {"due_at": claims.IMMEDIATELY}})
+    """The same for every organisation."""
+    await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, ASK)
+
+
+async def finish_pass(tx: Tx, row: Document, high_water: datetime, seconds: float, price: float) -> None:
+    """The next pass is due in `seconds` and begins at `high_water`, or earlier where it was asked to meanwhile.
+
+    `price`: for how many seconds of an organisation's part of the day the calls of this pass stand. Raises LeaseLost.
+    """
+    asked_back = {"$lt": ["$high_water", row["high_water"]]}
+    paid_until = {"$add": [{"$max": ["$paid_until", "$$NOW"]}, int(price * 1000)]}
+    facts = {"high_water": {"$cond": [asked_back, "$high_water", high_water]}, "paid_until": paid_until}
+    update = later(row, seconds, attempts=0, reported=0)
+    await claims.finish(tx, RECONCILIATIONS, row, [{"$set": facts}, *update, {"$set": {"due_at": {"$max": ["$due_at", AFFORDABLE]}}}])
 
 
 # All background work
 
 
+async def next_organisation(db: Database, collection: str, busy: Iterable[str]) -> str | None:
+    """Whose work is due the longest, of organisations that are not `busy`."""
+    where = {"$and": [{"state": "pending", "organisation_id": {"$nin": sorted(busy)}}, claims.DUE]}
+    row = await db.collection(collection).find_one(where, {"organisation_id": 1}, sort=claims.ORDER)
+    return str(row["organisation_id"]) if row else None
+
+
 async def hurry(tx: Tx, organisation_id: str) -> None:
     """What waits for this organisation's Xero is due now."""
     for collection in (LOADS, MARKS, RECONCILIATIONS):
-        where = {"organisation_id": organisation_id, "state": "pending"}
-        await tx.collection(collection).update_many(where, {"$set": {"due_at": claims.IMMEDIATELY}})
+        await tx.collection(collection).update_many({"organisation_id": organisation_id, "state": "pending"}, ASK)
+
+
+def later(row: Document, seconds: float, **changes: Any) -> list[Document]:
+    """As `claims.later`, but due now when the row was asked for since it was claimed: what it waited for is over."""
+    update = claims.later(seconds, **changes)
+    asked = {"$ne": [{"$ifNull": ["$asked", 0]}, row.get("asked", 0)]}
+    update[0]["$set"]["due_at"] = {"$cond": [asked, claims.IMMEDIATELY, update[0]["$set"]["due_at"]]}
+    return update
 
 
 async def give_back(db: Database, collection: str, rows: Sequence[Document], seconds: float, **changes: Any) -> None:
     """Claimed rows are due again in `seconds`; those whose lease was lost stay as they are."""
     for row in rows:
-        await db.collection(collection).update_one(claims.mine(row), claims.later(seconds, **changes))
+        await db.collection(collection).update_one(claims.mine(row), later(row, seconds, **changes))
 
 
 # Pauses Xero asked for

@@ -9,12 +9,9 @@ from typing import Protocol, TypeVar
 from common.mongo import Database, Document
 from xero_gateway import loads, marks, organisations, reconciliations, store
 from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth
-from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Load, wait_after
+from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Findings, Load, wait_after
 from xero_gateway.workers import work_off
 from xero_gateway.xero import BACKGROUND, Xero
-
-LEASE_SECONDS = 40.0
-PASS_LEASE_SECONDS = 300.0
 
 
 class Changes:
@@ -26,7 +23,7 @@ class Changes:
         self._xero = xero
 
     async def run(self, db: Database) -> None:
-        await work_off(db, store.MARKS, self.look, limit=IDS_AT_ONCE, lease=LEASE_SECONDS)
+        await work_off(db, store.MARKS, self.look, limit=IDS_AT_ONCE)
 
     async def look(self, db: Database, rows: list[Document]) -> None:
         """One organisation's claimed marks. What Xero does not let us read now is tried again later."""
@@ -75,7 +72,7 @@ class FirstLoads:
         self._xero = xero
 
     async def run(self, db: Database) -> None:
-        await work_off(db, store.LOADS, self.load, limit=1, lease=LEASE_SECONDS)
+        await work_off(db, store.LOADS, self.load, limit=1)
 
     async def load(self, db: Database, rows: list[Document]) -> None:
         """One page of each claimed load."""
@@ -101,13 +98,14 @@ class Reconciliation:
 
     name = "reconciliation"
 
-    def __init__(self, xero: Xero, every_seconds: float) -> None:
+    def __init__(self, xero: Xero, every_seconds: float, calls_a_day: int) -> None:
         self._xero = xero
         self._every_seconds = every_seconds
+        self._calls_a_day = calls_a_day
 
     async def run(self, db: Database) -> None:
         await store.ask_for_all_reconciliations(db)
-        await work_off(db, store.RECONCILIATIONS, self.ask, limit=1, lease=PASS_LEASE_SECONDS)
+        await work_off(db, store.RECONCILIATIONS, self.ask, limit=1)
 
     async def ask(self, db: Database, rows: list[Document]) -> None:
         """One pass for each claimed organisation."""
@@ -119,20 +117,23 @@ class Reconciliation:
                     continue
                 if await organisations.state_of(db, organisation) != "connected":
                     raise XeroNeedsReauth
-                await self._pass(db, row)
+                found = await self._look(db, row)
+                await db.transact(reconciliations.finish_pass, row, found, self._every_seconds, self._calls_a_day)
             except XERO_PROBLEMS as problem:
                 await store.give_back(db, store.RECONCILIATIONS, [row], wait_after(problem, row["attempts"]))
 
-    async def _pass(self, db: Database, row: Document) -> None:
+    async def _look(self, db: Database, row: Document) -> Findings:
         organisation, since = row["organisation_id"], reconciliations.changes_since(row)
-        read_at = await db.now()
+        read_at, calls = await db.now(), 0
         invoices: set[str] = set()
         async for heads in every_page(partial(self._xero.heads_changed, db, organisation, since)):
             invoices |= await reconciliations.news_among(db, organisation, heads.heads)
+            calls += 1
         contacts: set[str] = set()
         async for found in every_page(partial(self._xero.contacts_changed, db, organisation, since)):
             contacts |= await reconciliations.contacts_of_interest(db, organisation, found.contacts)
-        await db.transact(reconciliations.finish_pass, row, read_at, invoices, contacts, self._every_seconds)
+            calls += 1
+        return Findings(read_at=read_at, invoice_ids=frozenset(invoices), contact_ids=frozenset(contacts), calls=calls)
 
 
 class Paged(Protocol):

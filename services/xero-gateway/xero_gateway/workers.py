@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from itertools import groupby
 
 from common import claims
 from common.errors import ServiceError
@@ -14,12 +13,15 @@ from xero_gateway import store
 
 POLL_SECONDS = 0.2
 FAILED_SECONDS = 60.0
+LEASE_SECONDS = 20.0
+"""Renewed while the work goes on, so this is how long the rows of a process wait that was killed."""
+
 Work = Callable[[Database, list[Document]], Awaitable[None]]
 log = get_logger()
 
 
-async def work_off(db: Database, collection: str, work: Work, *, limit: int, lease: float) -> None:
-    """Claims due rows and hands them to `work`, rows of one organisation at a time, until it is cancelled."""
+async def work_off(db: Database, collection: str, work: Work, *, limit: int) -> None:
+    """Claims due rows and hands them to `work`, up to `limit` of one organisation at a time, until it is cancelled."""
     busy: set[str] = set()
 
     async def run(organisation: str, rows: list[Document]) -> None:
@@ -31,21 +33,22 @@ async def work_off(db: Database, collection: str, work: Work, *, limit: int, lea
 
     async with asyncio.TaskGroup() as group:
         while True:
-            rows = await _claimed(db, collection, busy, limit, lease)
-            for organisation, theirs in groupby(sorted(rows, key=_organisation), key=_organisation):
+            rows = await _claimed(db, collection, busy, limit)
+            if rows:
+                organisation = str(rows[0]["organisation_id"])
                 busy.add(organisation)
-                group.create_task(run(organisation, list(theirs)))
-            if not rows:
+                group.create_task(run(organisation, rows))
+            else:
                 await db.changed(within=POLL_SECONDS)
 
 
-def _organisation(row: Document) -> str:
-    return str(row["organisation_id"])
-
-
-async def _claimed(db: Database, collection: str, busy: set[str], limit: int, lease: float) -> list[Document]:
+async def _claimed(db: Database, collection: str, busy: set[str], limit: int) -> list[Document]:
+    """As many rows as there are, up to `limit`, of the organisation whose turn it is: one call to Xero reads them together."""
     try:
-        return await claims.claim(db, collection, limit=limit, lease=lease, where={"organisation_id": {"$nin": sorted(busy)}})
+        organisation = await store.next_organisation(db, collection, busy)
+        if organisation is None:
+            return []
+        return await claims.claim(db, collection, limit=limit, lease=LEASE_SECONDS, where={"organisation_id": organisation})
     except DatabaseUnavailable:
         await asyncio.sleep(1)
         return []
@@ -53,6 +56,7 @@ async def _claimed(db: Database, collection: str, busy: set[str], limit: int, le
 
 async def _run(db: Database, collection: str, work: Work, rows: list[Document]) -> None:
     """Whatever goes wrong with one organisation's rows, the others go on; these are tried again later."""
+    renewing = asyncio.create_task(_renew(db, collection, rows))
     try:
         await work(db, rows)
     except claims.LeaseLost:
@@ -62,6 +66,17 @@ async def _run(db: Database, collection: str, work: Work, rows: list[Document]) 
     except Exception as error:  # the one place where any failure of background work must be survived
         log.error("work.failed", collection=collection, ids=[row["_id"] for row in rows][:5], exc_info=error)
         await _give_back(db, collection, rows)
+    finally:
+        renewing.cancel()
+
+
+async def _renew(db: Database, collection: str, rows: list[Document]) -> None:
+    while True:
+        await asyncio.sleep(LEASE_SECONDS / 4)
+        try:
+            await claims.renew(db, collection, rows, LEASE_SECONDS)
+        except DatabaseUnavailable:
+            log.warning("work.database_away", collection=collection)
 
 
 async def _give_back(db: Database, collection: str, rows: list[Document]) -> None:
