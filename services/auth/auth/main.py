@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from auth import api, browser, store, vault
+from auth import api, audit_store, browser, store, vault
 from auth.handlers import HANDLERS
 from auth.refresher import Refresher
 from auth.settings import Settings
@@ -22,18 +22,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     options = settings or Settings()
     ring = KeyRing.load(options.keys_dir / "rings" / f"{vault.RING}.json")
     xero = Xero(options)
-    tokens = Tokens(xero, ring)
+    keeper = vault.Vault(ring)
+    tokens = Tokens(xero, keeper)
     return create_service(
         "auth",
         options,
         routers=(browser.router, api.router),
         handlers=HANDLERS,
         loops=(Refresher(tokens),),
-        indexes=store.INDEXES,
+        indexes={**store.INDEXES, **audit_store.INDEXES},
         resources={
             "tokens": tokens,
             "xero": xero,
             "ring": ring,
+            "vault": keeper,
             "signer": Signer("auth", options.keys_dir),
             "request_seconds": CALLBACK_SECONDS,
         },

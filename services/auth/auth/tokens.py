@@ -12,19 +12,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from prometheus_client import Counter
 from pydantic import SecretStr
 
 from auth import connections, store, vault
+from auth.audit import ChainClosed
+from auth.audit_models import Use
 from auth.errors import GrantRefused, XeroNeedsReauth, XeroUnavailable
 from auth.models import TokenSet, XeroTokens, organisations_of
+from auth.vault import Vault
 from auth.xero import Unauthorised, Xero
 from common.clock import utc_now
 from common.correlation import correlated, correlation_id
-from common.crypto import KeyRing, Unreadable
+from common.crypto import Unreadable
 from common.deadlines import deadline, remaining
 from common.errors import NotFound
 from common.logging import get_logger
-from common.mongo import Database, DatabaseUnavailable
+from common.mongo import Database, DatabaseUnavailable, Document, Tx
 
 REFRESH_SECONDS = 40.0
 WAIT_SECONDS = 7.0
@@ -33,6 +37,7 @@ SAVE_AGAIN_SECONDS = 0.5
 REFUSED_AGAIN_SECONDS = 0.5
 T = TypeVar("T")
 log = get_logger()
+UNREADABLE = Counter("vault_unreadable_total", "Sealed tokens that could not be opened; look at the ring")
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ class Dead(Exception):
 class Tokens:
     """Access tokens of every token set. A refresh runs to its end whoever stops waiting for it."""
 
-    def __init__(self, xero: Xero, ring: KeyRing) -> None:
+    def __init__(self, xero: Xero, vault: Vault) -> None:
         self._xero = xero
-        self._ring = ring
+        self._vault = vault
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def aclose(self) -> None:
@@ -69,11 +74,11 @@ class Tokens:
         organisation = await store.find_organisation(db, organisation_id)
         if organisation is None:
             raise NotFound
-        away = False
+        away, use = False, Use(service="xero-gateway", purpose="access-token", organisation_id=organisation_id)
         for connection in await store.list_connections_to(db, organisation_id):
             if connection.state == "live":
                 try:
-                    access = await self.usable(db, connection.token_set_id)
+                    access = await self.usable(db, connection.token_set_id, use)
                 except Dead:
                     continue
                 except XeroUnavailable:
@@ -85,7 +90,7 @@ class Tokens:
             raise XeroUnavailable("Xero does not give a new token right now.")
         raise XeroNeedsReauth("Somebody has to sign in with Xero again.")
 
-    async def usable(self, db: Database, token_set_id: str) -> Access:
+    async def usable(self, db: Database, token_set_id: str, use: Use) -> Access:
         """An access token that is good. Past 70% of its life a refresh begins, for which nobody waits while it is good.
 
         Raises Dead, XeroUnavailable.
@@ -95,7 +100,7 @@ class Tokens:
             self._refreshing(db, token_set)
         elif not token_set.fresh:
             token_set = await self.renewed(db, token_set)
-        return Access(self._opened(token_set, "access"), token_set.expires_at, token_set)
+        return Access(await self._opened(db, token_set, "access", use), token_set.expires_at, token_set)
 
     async def renewed(self, db: Database, token_set: TokenSet) -> TokenSet:
         """The token set with a generation after `token_set`'s, whoever refreshed it. Raises Dead, XeroUnavailable."""
@@ -107,7 +112,7 @@ class Tokens:
 
     async def follow_connections(self, db: Database, token_set_id: str) -> None:
         """Reads what Xero lists for a login and ends or renames accordingly; Xero away changes nothing. Raises as `usable`."""
-        access = await self.usable(db, token_set_id)
+        access = await self.usable(db, token_set_id, vault.FOLLOW)
         try:
             listed = await self._xero.connections(access.token)
         except Unauthorised:
@@ -120,7 +125,7 @@ class Tokens:
 
     async def _again(self, db: Database, token_set: TokenSet) -> Access:
         renewed = await self.renewed(db, token_set)
-        return Access(self._opened(renewed, "access"), renewed.expires_at, renewed)
+        return Access(await self._opened(db, renewed, "access", vault.FOLLOW), renewed.expires_at, renewed)
 
     async def _live(self, db: Database, token_set_id: str) -> TokenSet:
         token_set = await store.find_token_set(db, token_set_id)
@@ -128,11 +133,14 @@ class Tokens:
             raise Dead
         return token_set
 
-    def _opened(self, token_set: TokenSet, field: vault.Field) -> SecretStr:
+    async def _opened(self, db: Database, token_set: TokenSet, field: vault.Field, use: Use) -> SecretStr:
         """An unreadable token is no refusal of Xero's: nothing is given up, an alarm is raised."""
         try:
-            return vault.open_token(self._ring, token_set, field)
+            return await self._vault.open(db, token_set, field, use)
+        except ChainClosed:
+            raise Dead from None
         except Unreadable as error:
+            UNREADABLE.inc()
             log.error("vault.unreadable", grant_id=token_set.id, field=field, reason=str(error))
             raise XeroUnavailable("The stored Xero tokens cannot be opened.") from error
 
@@ -167,7 +175,8 @@ class Tokens:
 
     async def _refresh_leased(self, db: Database, token_set: TokenSet, fence: str) -> None:
         try:
-            tokens = await self._granted(db, token_set)
+            refresh = await self._opened(db, token_set, "refresh", vault.REFRESH)
+            tokens = await self._granted(db, token_set, refresh)
         except GrantRefused:
             if await db.transact(connections.lose_grant, token_set, fence, utc_now()):
                 log.warning("xero.grant_refused", grant_id=token_set.id, generation=token_set.generation)
@@ -176,37 +185,39 @@ class Tokens:
             await store.release_lease(db, token_set, fence)
             raise
         else:
-            await self._saved(db, token_set, fence, tokens)
+            await self._saved(db, token_set, fence, tokens, refresh)
 
-    async def _granted(self, db: Database, token_set: TokenSet) -> XeroTokens:
+    async def _granted(self, db: Database, token_set: TokenSet, refresh: SecretStr) -> XeroTokens:
         """New tokens. A refusal gets a second and last try: with the previous refresh token while Xero still takes it, else, after a
         moment, with the same one. Raises GrantRefused, at once when the stored tokens are no longer these.
         """
-        refresh_token = self._opened(token_set, "refresh")
         try:
-            return await self._xero.refresh(refresh_token)
+            return await self._xero.refresh(refresh)
         except GrantRefused:
             log.warning("xero.refused_once", grant_id=token_set.id, generation=token_set.generation)
         now = await self._live(db, token_set.id)
         if now.generation != token_set.generation:
             raise GrantRefused
         if now.in_grace:
-            return await self._xero.refresh(self._opened(token_set, "previous"))
+            return await self._xero.refresh(await self._opened(db, token_set, "previous", vault.REFRESH))
         await asyncio.sleep(REFUSED_AGAIN_SECONDS)
-        return await self._xero.refresh(refresh_token)
+        return await self._xero.refresh(refresh)
 
-    async def _saved(self, db: Database, token_set: TokenSet, fence: str, tokens: XeroTokens) -> None:
-        """Stores what Xero gave, again and again while the database is away: Xero has already moved on."""
+    async def _saved(self, db: Database, token_set: TokenSet, fence: str, tokens: XeroTokens, refresh: SecretStr) -> None:
+        """Stores what Xero gave, again and again while the database is away: Xero has already moved on.
+
+        `refresh` is the refresh token that was exchanged for them.
+        """
         generation = token_set.generation + 1
         seal = {
             "access": self._sealed(tokens.access_token, token_set, "access", generation),
             "refresh": self._sealed(tokens.refresh_token, token_set, "refresh", generation),
         }
-        previous = self._sealed(self._opened(token_set, "refresh"), token_set, "previous", generation)
+        previous = self._sealed(refresh, token_set, "previous", generation)
         stored = store.new_tokens(generation, tokens.expires_in, seal, tokens.scope)
         while True:
             try:
-                kept = await store.save_refreshed(db, token_set, fence, stored, previous)
+                kept = await db.transact(keep_refreshed, token_set, fence, stored, previous)
                 break
             except DatabaseUnavailable:
                 if remaining(REFRESH_SECONDS) < 1:
@@ -215,7 +226,15 @@ class Tokens:
         log.info("xero.refreshed" if kept else "xero.refresh_overtaken", grant_id=token_set.id, generation=generation)
 
     def _sealed(self, token: SecretStr, token_set: TokenSet, field: vault.Field, generation: int) -> dict[str, Any]:
-        return vault.seal_token(self._ring, token, token_set.id, token_set.owner, field, generation)
+        return vault.seal_token(self._vault.ring, token, token_set.id, token_set.owner, field, generation)
+
+
+async def keep_refreshed(tx: Tx, token_set: TokenSet, fence: str, tokens: Document, previous: Document) -> bool:
+    """Stores the next generation and the audit's link about it; False when the lease was lost."""
+    kept = await store.save_refreshed(tx, token_set, fence, tokens, previous)
+    if kept:
+        await vault.record_seal(tx, token_set.id, ("access", "refresh", "previous"), token_set.generation + 1, vault.REFRESH)
+    return kept
 
 
 async def _in_background(work: Coroutine[Any, Any, T], correlation: str) -> T:

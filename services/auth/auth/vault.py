@@ -1,6 +1,7 @@
-"""The vault: Xero's tokens, readable only with the ring and only in the one place they were sealed for.
+"""The vault: Xero's tokens, readable only with the ring and only in the one place they were sealed for, every access in the audit.
 
-What is bound: database, collection, token set, owner, field and generation. A roll-back of a whole document is not noticed.
+What is bound: database, collection, token set, owner, field and generation. A whole document that was put back to an older state
+still opens; verifying the audit finds it, because the chain of that token set knows of a later generation.
 """
 
 from __future__ import annotations
@@ -9,11 +10,34 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from auth import audit
+from auth.audit_models import Use, an_access
 from auth.models import TokenSet
 from common.crypto import KeyRing, seal, unseal
+from common.mongo import Database, Tx
 
 RING = "xero-token"
 Field = Literal["access", "refresh", "previous"]
+SIGN_IN, REFRESH = Use(service="auth", purpose="sign-in"), Use(service="auth", purpose="refresh")
+FOLLOW = Use(service="auth", purpose="read-connections")
+
+
+class Vault:
+    """The vault of one process: opens tokens, each time with a link in the audit first."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self.ring = ring
+        self._journal = audit.Journal()
+
+    async def open(self, db: Database, token_set: TokenSet, field: Field, use: Use) -> SecretStr:
+        """Raises as `open_token`, ChainClosed when the token set was destroyed, DatabaseUnavailable when the audit cannot be written."""
+        await self._journal.record(db, token_set.id, an_access("open", (field,), token_set.generation, use))
+        return open_token(self.ring, token_set, field)
+
+
+async def record_seal(tx: Tx, token_set_id: str, fields: tuple[Field, ...], generation: int, use: Use) -> None:
+    """The link that tells of newly sealed tokens, in the transaction that stores them: both or neither."""
+    await audit.append(tx, token_set_id, [an_access("seal", fields, generation, use)])
 
 
 def context(token_set_id: str, owner: str, field: Field, generation: int) -> tuple[str, ...]:

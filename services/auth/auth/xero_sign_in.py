@@ -62,6 +62,7 @@ async def _keep_tokens(tx: Tx, ring: KeyRing, provider_id: str, owner: str, toke
         "access": vault.seal_token(ring, tokens.access_token, id, owner, "access", generation),
         "refresh": vault.seal_token(ring, tokens.refresh_token, id, owner, "refresh", generation),
     }
+    await vault.record_seal(tx, id, ("access", "refresh"), generation, vault.SIGN_IN)
     await store.save_consent(tx, id, provider_id, owner, consent, store.new_tokens(generation, tokens.expires_in, sealed, tokens.scope))
     return id
 
