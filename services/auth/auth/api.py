@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from auth import sessions, store
 from auth.errors import XeroUnavailable
-from auth.models import Connection, Organisation, Provider, State, TokenSet
+from auth.models import Connection, Organisation, Provider, Session, State, TokenSet
 from auth.tokens import Dead, Tokens
 from common.crypto import digest
 from common.errors import NotFound
@@ -66,7 +66,10 @@ class Identified(BaseModel):
 
 @router.post("/identify")
 async def identify(_caller: FromWeb, asked: WhoIs, request: Request, db: Db) -> Identified:
-    """401 `not_signed_in`; 404 for an organisation this login does not have."""
+    """401 `not_signed_in`, `session_idle` after an hour without use, `session_over` after twelve hours.
+
+    404 for an organisation this login does not have.
+    """
     found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
     signer: Signer = request.app.state.signer
     opened = found.organisation
@@ -83,14 +86,64 @@ def _tokens(signer: Signer, provider: Provider, organisation: Organisation, audi
     return {audience: signer.provider_token(audience, **who) for audience in audiences}
 
 
-class Session(BaseModel):
+class OwnSession(BaseModel):
+    """A provider's cookie."""
+
     session: Secret
 
 
+class EndedSession(OwnSession):
+    everywhere: bool = False
+
+
+class OtherSession(OwnSession):
+    """`other`: the id of a session of the same provider."""
+
+    other: Secret
+
+
+class SessionView(BaseModel):
+    """A signed-in browser. `agent`: its User-Agent header; `current`: the one that asks."""
+
+    id: str
+    agent: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+
+class Sessions(BaseModel):
+    sessions: list[SessionView]
+
+
+@router.post("/sessions/list")
+async def list_sessions(_caller: FromWeb, asked: OwnSession, db: Db) -> Sessions:
+    """Every browser signed in as the same provider, used last first; 50 at most. 401 `not_signed_in`."""
+    own = digest(asked.session)
+    return Sessions(sessions=[_session_view(one, own) for one in await sessions.list_sessions(db, own)])
+
+
+def _session_view(one: Session, own: str) -> SessionView:
+    return SessionView(
+        id=one.id,
+        agent=one.agent,
+        signed_in_at=one.created_at,
+        last_seen_at=one.last_seen_at or one.created_at,
+        current=one.id == own,
+    )
+
+
 @router.post("/sessions/end", status_code=204)
-async def end_session(_caller: FromWeb, ended: Session, db: Db) -> Response:
-    """Signs out. Ending an unknown session answers the same."""
-    await store.delete_session(db, digest(ended.session))
+async def end_session(_caller: FromWeb, ended: EndedSession, db: Db) -> Response:
+    """Signs out, here or everywhere. Ending an unknown session answers the same."""
+    await db.transact(sessions.end_session, digest(ended.session), everywhere=ended.everywhere)
+    return Response(status_code=204)
+
+
+@router.post("/sessions/end-other", status_code=204)
+async def end_other_session(_caller: FromWeb, ended: OtherSession, db: Db) -> Response:
+    """Signs another browser of the same provider out; answers alike for one that is not there. 401 `not_signed_in`."""
+    await db.transact(sessions.end_other_session, digest(ended.session), ended.other)
     return Response(status_code=204)
 
 

@@ -17,6 +17,7 @@ from auth.errors import GrantRefused, SignInFailed, XeroUnavailable
 from auth.models import Goal, Next, SignIn, XeroConnection, XeroTokens, just_chosen, missing_scopes, organisations_of, unasked_scopes
 from auth.settings import Settings
 from auth.xero import Unauthorised, Xero, auth_event_id
+from auth.xero_sign_in import NewSession
 from common.crypto import digest
 from common.errors import Unavailable
 from common.http import Db, Now
@@ -30,6 +31,7 @@ NO_TRACE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PRE = re.compile(r"pre_[A-Za-z0-9_-]{43}")
 LONGEST_PARAMETER = 4096
+LONGEST_AGENT = 300
 router = APIRouter()
 log = get_logger()
 
@@ -93,8 +95,8 @@ async def sign_in_with(request: Request, db: Database, now: datetime) -> tuple[s
     listed = await _organisations(xero, tokens)
     opened = _opened(began.goal, listed, tokens) if listed else None
     session, before = new_secret("pis"), request.cookies.get(SESSION_COOKIE)
-    hashes = (digest(session), digest(before) if before else None)
-    if not await db.transact(xero_sign_in.complete_sign_in, request.app.state.ring, identity, tokens, listed, opened, hashes, now):
+    opening = NewSession(digest(session), digest(before) if before else None, request.headers.get("user-agent", "")[:LONGEST_AGENT])
+    if not await db.transact(xero_sign_in.complete_sign_in, request.app.state.ring, identity, tokens, listed, opened, opening, now):
         raise SignInFailed("no_organisation", "no organisation connected")
     return session, xero_sign_in.destination(began.goal, opened)
 

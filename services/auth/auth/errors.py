@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from common.errors import Conflict, Unavailable
+from common.errors import Conflict, NotSignedIn, Unavailable
 
 Failure = Literal["declined", "no_organisation", "expired", "failed", "unavailable"]
 """What the start page says after a sign-in that came to nothing: /?xero=<failure>."""
+
+
+class SessionIdle(NotSignedIn):
+    """This session ended because it was not used for an hour."""
+
+    code = "session_idle"
+
+
+class SessionOver(NotSignedIn):
+    """This session ended twelve hours after the sign-in."""
+
+    code = "session_over"
 
 
 class XeroNeedsReauth(Conflict):

@@ -47,6 +47,15 @@ class Provider(Stored):
     email: str
 
 
+class Session(Stored):
+    """A signed-in browser; its id is the hash of its secret. `agent` is what the browser calls itself."""
+
+    provider_id: str
+    agent: str = ""
+    created_at: datetime
+    last_seen_at: datetime | None = None
+
+
 class Organisation(Stored):
     """An organisation of Xero. `version` counts what was published about it; a new one has version 0 and waits for its first judgement."""
 

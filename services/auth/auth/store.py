@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from auth.models import Connection, Identity, Organisation, Provider, SignIn, TokenSet
+from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, TokenSet
 from common.ids import new_id
 from common.mongo import Document, Index, Reader, Tx
 
@@ -15,6 +15,8 @@ TOKEN_SETS, CONNECTIONS, ORGANISATIONS = "token_sets", "connections", "organisat
 SIGN_IN_SECONDS = 600
 IDLE_SECONDS = 3600
 SESSION_SECONDS = 12 * 3600
+MOST_SESSIONS = 50
+"""So many of a provider's sessions are listed; all of them end together."""
 REFRESH_AT = 0.7
 """The part of an access token's life after which it is renewed."""
 GRACE_SECONDS = 1800
@@ -102,22 +104,53 @@ async def list_providers(reader: Reader, ids: Sequence[str]) -> list[Provider]:
     return [Provider.model_validate(document) for document in found]
 
 
-async def add_session(tx: Tx, id: str, provider_id: str) -> None:
+ALIVE = {"$and": [{"$gt": ["$idle_until", "$$NOW"]}, {"$gt": ["$ends_at", "$$NOW"]}]}
+
+
+async def add_session(tx: Tx, id: str, provider_id: str, agent: str) -> None:
     """`id` is the hash of the session's secret."""
-    times = {"created_at": "$$NOW", "idle_until": ahead(IDLE_SECONDS), "ends_at": ahead(SESSION_SECONDS)}
-    await tx.collection(SESSIONS).update_one({"_id": id}, [{"$set": {**literal({"provider_id": provider_id}), **times}}], upsert=True)
+    times = {"created_at": "$$NOW", "last_seen_at": "$$NOW", "idle_until": ahead(IDLE_SECONDS), "ends_at": ahead(SESSION_SECONDS)}
+    who = literal({"provider_id": provider_id, "agent": agent})
+    await tx.collection(SESSIONS).update_one({"_id": id}, [{"$set": {**who, **times}}], upsert=True)
 
 
 async def use_session(reader: Reader, id: str) -> str | None:
     """The provider of a session that is neither ended nor idle for too long, which now counts as used; None otherwise."""
-    alive = {"$and": [{"$gt": ["$idle_until", "$$NOW"]}, {"$gt": ["$ends_at", "$$NOW"]}]}
-    update = [{"$set": {"idle_until": ahead(IDLE_SECONDS)}}]
-    found = await reader.collection(SESSIONS).find_one_and_update({"_id": id, "$expr": alive}, update)
+    update = [{"$set": {"idle_until": ahead(IDLE_SECONDS), "last_seen_at": "$$NOW"}}]
+    found = await reader.collection(SESSIONS).find_one_and_update({"_id": id, "$expr": ALIVE}, update)
     return str(found["provider_id"]) if found else None
+
+
+async def find_session(reader: Reader, id: str) -> Session | None:
+    """A session that is alive; looking at it does not count as use."""
+    found = await reader.collection(SESSIONS).find_one({"_id": id, "$expr": ALIVE})
+    return Session.model_validate(found) if found else None
+
+
+async def was_idle(reader: Reader, id: str) -> bool | None:
+    """Of a session that is over: whether it ended for want of use; None when nothing is known of it any more."""
+    idle = {"$set": {"idle": {"$lte": ["$idle_until", "$$NOW"]}}}
+    found = await reader.collection(SESSIONS).aggregate([{"$match": {"_id": id}}, idle])
+    return bool(found[0]["idle"]) if found else None
+
+
+async def list_sessions(reader: Reader, provider_id: str) -> list[Session]:
+    """A provider's live sessions, used last first."""
+    where = {"provider_id": provider_id, "$expr": ALIVE}
+    found = await reader.collection(SESSIONS).find(where, sort=[("last_seen_at", -1)], limit=MOST_SESSIONS)
+    return [Session.model_validate(document) for document in found]
 
 
 async def delete_session(reader: Reader, id: str) -> None:
     await reader.collection(SESSIONS).delete_one({"_id": id})
+
+
+async def delete_session_of(reader: Reader, provider_id: str, id: str) -> None:
+    await reader.collection(SESSIONS).delete_one({"_id": id, "provider_id": provider_id})
+
+
+async def delete_sessions_of(reader: Reader, provider_id: str) -> None:
+    await reader.collection(SESSIONS).delete_many({"provider_id": provider_id})
 
 
 # --- token sets -----------------------------------------------------------------------------------------------------------
@@ -217,8 +250,7 @@ async def claim_check(reader: Reader) -> str | None:
 async def schedule_check(tx: Tx, token_set: TokenSet) -> bool:
     """Sets the next look: soon while it is in use, else in a week. False when the person signed in again meanwhile."""
     provider_id = token_set.provider_id
-    alive = {"$and": [{"$gt": ["$idle_until", "$$NOW"]}, {"$gt": ["$ends_at", "$$NOW"]}]}
-    signed_in = await tx.collection(SESSIONS).find_one({"provider_id": provider_id, "$expr": alive}, {"_id": 1})
+    signed_in = await tx.collection(SESSIONS).find_one({"provider_id": provider_id, "$expr": ALIVE}, {"_id": 1})
     used = {"$gt": ["$used_at", ahead(-IN_USE_SECONDS)]}
     later: Any = ahead(CHECK_SECONDS) if signed_in else {"$cond": [used, ahead(CHECK_SECONDS), ahead(IDLE_CHECK_SECONDS)]}
     where = {"_id": token_set.id, "consent": token_set.consent}

@@ -182,10 +182,12 @@ class Browser:
         self.service = service
         self.xero = xero
         self.cookies: dict[str, str] = {}
+        self.agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0"
 
     async def get(self, path: str, **params: str) -> httpx.Response:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = await self.service.http.get(path, params=params, headers={"cookie": cookie} if cookie else {})
+        headers = {"user-agent": self.agent} | ({"cookie": cookie} if cookie else {})
+        answer = await self.service.http.get(path, params=params, headers=headers)
         self.service.http.cookies.clear()
         for header in answer.headers.get_list("set-cookie"):
             name, _, value = header.partition(";")[0].partition("=")

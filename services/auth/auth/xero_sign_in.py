@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from auth import connections, store, vault
@@ -10,6 +11,15 @@ from auth.models import Goal, Identity, SignIn, XeroConnection, XeroTokens
 from common.crypto import KeyRing
 from common.ids import new_id
 from common.mongo import Tx
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """A session to open: its hash, the hash of the one this browser had, which ends, and what the browser calls itself."""
+
+    id: str
+    replaces: str | None
+    agent: str
 
 
 async def begin_sign_in(tx: Tx, sign_in: SignIn, browser: str) -> None:
@@ -29,15 +39,14 @@ async def complete_sign_in(
     tokens: XeroTokens,
     listed: Sequence[XeroConnection],
     opened: str | None,
-    sessions: tuple[str, str | None],
+    session: NewSession,
     now: datetime,
 ) -> bool:
     """Keeps the person, their sealed tokens and their connections, and opens a session in the organisation `opened`.
 
-    `sessions` are the hashes of the new session's secret and of the one this browser had, which ends. False, and no session, for
-    a login with no organisation at Xero, unless an organisation that was theirs alone is still to be looked after here.
+    False, and no session, for a login with no organisation at Xero, unless an organisation that was theirs alone is still to be
+    looked after here.
     """
-    new_session, old_session = sessions
     if opened is None and await store.find_provider_by(tx, identity) is None:
         return False
     provider = await store.save_provider(tx, identity)
@@ -47,9 +56,9 @@ async def complete_sign_in(
         await store.note_organisation_used(tx, provider.id, opened)
     elif not await connections.list_openable(tx, provider.id):
         return False
-    if old_session:
-        await store.delete_session(tx, old_session)
-    await store.add_session(tx, new_session, provider.id)
+    if session.replaces:
+        await store.delete_session(tx, session.replaces)
+    await store.add_session(tx, session.id, provider.id, session.agent)
     return True
 
 

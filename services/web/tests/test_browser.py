@@ -34,6 +34,7 @@ ALWAYS = {
     "end": f"{CLIENT}/shares/shr_{1:026d}/end",
     "shares": f"/o/{KOWHAI}/shares",
     "settings": f"/o/{KOWHAI}/settings",
+    "account": "/me",
     "help": "/help",
     "help topic": "/help/sending",
     "not found": "/nowhere",

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from web.client_testing import a_browser
 from web.testing import (
     DRAFTS_ONLY,
+    IDLE_SESSION,
     KOWHAI,
     NO_EMAIL,
     PIKE,
@@ -72,11 +73,11 @@ async def test_the_start_page_opens_although_nobody_can_say_who_is_asking(up: Up
 
 
 async def test_a_session_that_ended_leads_back_to_the_same_page_and_filter(site: FastAPI) -> None:
-    async with a_browser(site, provider="pis_ended") as browser:
+    async with a_browser(site, provider=IDLE_SESSION) as browser:
         there = f"{CLIENT}?view=overdue&search=INV-1"
         sent_away = await browser.get(there)
-        assert sent_away.headers["location"] == "/?signed_out=1"
-        page = await browser.get("/?signed_out=1")
+        assert sent_away.headers["location"] == "/?signed_out=session_idle"
+        page = await browser.get("/?signed_out=session_idle")
         assert "You were signed out after an hour without use." in said(page)
         assert f"/auth/xero/start?next=clients&amp;organisation={KOWHAI}" in page.text
         browser.cookies.set("__Host-provider", SESSION, domain="invoices.example", path="/")
@@ -85,8 +86,8 @@ async def test_a_session_that_ended_leads_back_to_the_same_page_and_filter(site:
 
 
 async def test_a_typed_address_survives_the_end_of_a_session(site: FastAPI, up: Upstream) -> None:
-    async with a_browser(site, provider="pis_ended") as browser:
-        token = site.state.csrf_ring.hmac(b"provider\npis_ended")
+    async with a_browser(site, provider=IDLE_SESSION) as browser:
+        token = site.state.csrf_ring.hmac(f"provider\n{IDLE_SESSION}".encode())
         await browser.post(f"{CLIENT}/share", data={"form_token": token, "email": "ana+books@rata.example"})
         browser.cookies.set("__Host-provider", SESSION, domain="invoices.example", path="/")
         back = (await browser.get(CLIENTS)).headers["location"]

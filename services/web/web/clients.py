@@ -20,6 +20,7 @@ from web.models import (
     ClientIdentity,
     Contact,
     Contacts,
+    Device,
     InvoiceList,
     Load,
     ProviderIdentity,
@@ -68,9 +69,18 @@ class AuthClient:
         asked = {"session": session, "organisation_id": organisation_id, "audiences": list(audiences)}
         return ProviderIdentity.model_validate(await self.http.post("/internal/identify", json=asked))
 
-    async def end_session(self, session: str) -> None:
-        """Signs that session out."""
-        await self.http.post("/internal/sessions/end", json={"session": session})
+    async def sessions(self, session: str) -> list[Device]:
+        """Every browser signed in as the same provider, used last first. Raises NotSignedIn."""
+        answer = await self.http.post("/internal/sessions/list", json={"session": session})
+        return [Device.model_validate(device) for device in answer["sessions"]]
+
+    async def end_session(self, session: str, *, everywhere: bool = False) -> None:
+        """Signs that session out, or every session of its provider."""
+        await self.http.post("/internal/sessions/end", json={"session": session, "everywhere": everywhere})
+
+    async def end_other_session(self, session: str, other: str) -> None:
+        """Signs another browser of the same provider out, by its id. Raises NotSignedIn."""
+        await self.http.post("/internal/sessions/end-other", json={"session": session, "other": other})
 
 
 class GatewayClient:

@@ -27,11 +27,14 @@ class CookiesRefused(Forbidden):
 
 
 class ProviderSignedOut(NotSignedIn):
-    """A provider's page without a live session. `come_back` is the address on this site to return to after signing in."""
+    """A provider's page without a live session. `come_back` is the address on this site to return to after signing in.
+
+    `why` is the code auth refused the cookie with, None when the browser showed none.
+    """
 
     code = "provider_signed_out"
 
-    def __init__(self, *, had_session: bool, come_back: str) -> None:
+    def __init__(self, *, why: str | None, come_back: str) -> None:
         super().__init__()
-        self.had_session = had_session
+        self.why = why
         self.come_back = come_back

@@ -54,7 +54,7 @@ def failure_page(request: Request, status: int, code: str = "", retry_after: flo
 
 async def _signed_out(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProviderSignedOut)
-    home = "/?signed_out=1" if error.had_session else "/?sign_in=1"
+    home = f"/?signed_out={error.why}" if error.why else "/?sign_in=1"
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"hx-redirect": home})
     response = RedirectResponse(home, 303)

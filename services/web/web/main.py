@@ -10,7 +10,7 @@ from common.identity import Signer
 from common.service import create_service
 from web import failures, files
 from web.clients import Services
-from web.pages import access, client, client_link, client_sign_in, clients, help, home, organisations, portal, settings, share
+from web.pages import access, account, client, client_link, client_sign_in, clients, help, home, organisations, portal, settings, share
 from web.security import SecurityHeaders
 from web.settings import Settings
 
@@ -25,6 +25,7 @@ ROUTERS = (
     share.router,
     access.router,
     settings.router,
+    account.router,
     client_sign_in.router,
     client_link.router,
     portal.router,

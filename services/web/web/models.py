@@ -34,6 +34,16 @@ class Login(Answer):
     email: str
 
 
+class Device(Answer):
+    """A browser that is signed in as this provider. `agent` is its User-Agent header; `current`: the one that asks."""
+
+    id: str
+    agent: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+
 class Organisation(Answer):
     """An organisation this login has connected. `cause` and `time_zone` are known only for the one a page is about."""
 

@@ -23,7 +23,7 @@ PIKE = "org_0ZYXWVTSRQPNMKJHGFEDCBA321"
 RATA = "6b7c1d2e-0000-4000-8000-000000000001"
 DRAFTS_ONLY = "6b7c1d2e-0000-4000-8000-000000000002"
 NO_EMAIL = "6b7c1d2e-0000-4000-8000-000000000003"
-SESSION = "pis_live"
+SESSION, IDLE_SESSION = "pis_live", "pis_idle"
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.date()
 LONG_NAME = "Te Whānau o Ngā Kaihanga Whare o Te Tai Tokerau " * 5
@@ -33,6 +33,13 @@ def an_organisation(org: str = KOWHAI, name: str = "Kōwhai & Hart Studio Ltd", 
     """As auth lists it."""
     since = _z(NOW - timedelta(days=40))
     return {"id": org, "name": name, "state": state, "since": since, "cause": None, "time_zone": "Pacific/Auckland"}
+
+
+def a_device(id: str, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0", hours: int = 1, *, current: bool = False) -> dict[str, Any]:
+    """A browser a provider is signed in on, as auth lists it."""
+    now = datetime.now(UTC)
+    times = {"signed_in_at": _z(now - timedelta(hours=hours)), "last_seen_at": _z(now - timedelta(minutes=hours, seconds=5))}
+    return {"id": id, "agent": agent, "current": current, **times}
 
 
 def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -125,6 +132,7 @@ class Upstream:
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
         self.failing: dict[str, tuple[int, str]] = {}
+        self.devices = [a_device("0a", current=True), a_device("0b", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18 Safari/605", 9)]
         self.signed_out: list[str] = []
         self.calls: list[str] = []
         self.invited: list[dict[str, Any]] = []
@@ -190,7 +198,7 @@ def _add_auth(app: FastAPI, up: Upstream) -> None:
     @app.post("/auth/internal/identify")
     async def identify(asked: dict[str, Any]) -> Response:
         if asked["session"] != SESSION:
-            return _problem(401, "not_signed_in")
+            return _problem(401, "session_idle" if asked["session"] == IDLE_SESSION else "not_signed_in")
         wanted = asked["organisation_id"]
         found = next((org for org in up.organisations if org["id"] == wanted), None)
         if wanted and not found:
@@ -199,9 +207,17 @@ def _add_auth(app: FastAPI, up: Upstream) -> None:
         tokens = dict.fromkeys(asked["audiences"], "token")
         return JSONResponse({"provider": me, "organisations": up.organisations, "organisation": found, "tokens": tokens})
 
+    @app.post("/auth/internal/sessions/list")
+    async def sessions() -> dict[str, Any]:
+        return {"sessions": up.devices}
+
     @app.post("/auth/internal/sessions/end", status_code=204)
     async def end(asked: dict[str, Any]) -> None:
-        up.signed_out.append(asked["session"])
+        up.signed_out.append("everywhere" if asked["everywhere"] else asked["session"])
+
+    @app.post("/auth/internal/sessions/end-other", status_code=204)
+    async def end_other(asked: dict[str, Any]) -> None:
+        up.signed_out.append(asked["other"])
 
 
 def _add_gateway(app: FastAPI, up: Upstream) -> None:

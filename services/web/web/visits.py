@@ -79,7 +79,7 @@ async def current_account(request: Request, services: Behind) -> Account:
             raise NotSignedIn
         known = await services.auth.identify(secret, None, ())
     except NotSignedIn as error:
-        raise ProviderSignedOut(had_session=bool(secret), come_back=page_address(request)) from error
+        raise ProviderSignedOut(why=error.code if secret else None, come_back=page_address(request)) from error
     return Account(known.provider, known.organisations)
 
 
@@ -95,7 +95,7 @@ async def visit_of(request: Request, services: Services, org: str, *, come_back:
             raise NotSignedIn
         known = await services.auth.identify(secret, org, AUDIENCES)
     except NotSignedIn as error:
-        raise ProviderSignedOut(had_session=bool(secret), come_back=come_back or page_address(request)) from error
+        raise ProviderSignedOut(why=error.code if secret else None, come_back=come_back or page_address(request)) from error
     assert known.organisation is not None, "auth answers an identify that names an organisation with that organisation"
     visit = Visit(known.provider, known.organisations, known.organisation, known.tokens["xero-gateway"], known.tokens["sharing"])
     request.state.visit = visit

@@ -36,7 +36,7 @@ async def home(request: Request, services: Behind) -> Response:
         provider=provider,
         client=client.client if client else None,
         xero=outcome if outcome in XERO_OUTCOMES else None,
-        signed_out="signed_out" in query,
+        signed_out=query.get("signed_out"),
         sign_in="sign_in" in query,
         bye=query.get("bye") if query.get("bye") in ("provider", "client") else None,
         return_to=organisation_of(back) if "signed_out" in query or "sign_in" in query else None,
@@ -45,11 +45,11 @@ async def home(request: Request, services: Behind) -> Response:
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, _form: ProviderForm, services: Behind) -> Response:
-    """Ends the provider's session. The other side's session stays."""
+async def sign_out(request: Request, form: ProviderForm, services: Behind) -> Response:
+    """Ends the provider's session, or all of that login with `where=everywhere`. The other side's session stays."""
     secret = session(request, "provider")
     if secret:
-        await services.auth.end_session(secret)
+        await services.auth.end_session(secret, everywhere=form.get("where") == "everywhere")
     response = RedirectResponse("/?bye=provider", 303)
     end_session(response, "provider")
     return response
