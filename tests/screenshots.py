@@ -24,7 +24,6 @@ PICTURES = ROOT / ".local" / "pictures"
 SIZES = {1440: 900, 360: 740}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 DEMO_SECONDS = 300
-A_MINUTE = 61
 SHOTS_A_MINUTE = 8
 """Each page of a provider costs Xero a few of the 60 calls it allows a minute, so its clock is moved on after so many."""
 
@@ -263,7 +262,7 @@ class Album:
     async def visit(self, page: Page, address: str, name: str | None) -> None:
         """Opens an address of the product, and takes its pictures under that name."""
         if "/o/" in address and self.pages % SHOTS_A_MINUTE == 0:
-            await self.system.xero.do("/clock", advance_seconds=A_MINUTE)
+            await self.system.a_new_minute()
         await page.goto(address if "://" in address else self.system.product + address)
         if name:
             await self.take(page, name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from fastapi import FastAPI
 
 from common import inbox, logging
 from common.events import Event, EventData, decode, new_event
-from common.identity import Signer
+from common.identity import PdfCapability, Signer
 from common.ids import new_id, organisation_id
 from common.keys import make_keys
 from common.mongo import INBOX, OUTBOX, Database
@@ -31,6 +32,7 @@ RINGS = {
 }
 ORGANISATION = organisation_id("5f1f7b3a-0000-4000-8000-000000000001")
 OTHER_ORGANISATION = organisation_id("5f1f7b3a-0000-4000-8000-000000000002")
+A_RIGHT = PdfCapability(ORGANISATION, "contact", "invoice", datetime(2026, 6, 18, 9, 30, tzinfo=UTC))
 E = TypeVar("E", bound=EventData)
 Headers = dict[str, str]
 
@@ -60,6 +62,11 @@ class Harness:
     def as_client(self, email: str = "you@demo.example", *, id: str = "cli_1") -> Headers:
         """Headers of a call in a client's name, as portal would sign it."""
         return _bearer(self.signer("portal").client_token(self.name, id=id, email=email))
+
+    def as_pdf_holder(self, right: PdfCapability = A_RIGHT) -> Headers:
+        """Headers of a call with the right to one invoice's PDF, as sharing would sign it."""
+        said = {"organisation_id": right.organisation_id, "contact_id": right.contact_id, "invoice_id": right.invoice_id}
+        return _bearer(self.signer("sharing").pdf_token(self.name, **said, updated_at=right.updated_at))
 
     def signer(self, service: str) -> Signer:
         """Signs in the name of any service."""

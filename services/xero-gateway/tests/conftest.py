@@ -25,6 +25,7 @@ from common.identity import Verifier
 from common.ids import organisation_id
 from common.testing import Harness, HarnessFactory
 from xero_gateway import store
+from xero_gateway.budget_store import BUDGETS
 from xero_gateway.main import create_app
 from xero_gateway.settings import Settings
 from xero_gateway.testing import WEBHOOK_KEY
@@ -177,7 +178,7 @@ class World:
         for name in (store.MARKS, store.LOADS, store.RECONCILIATIONS):
             wanted = {"$set": {"due_at": datetime(1970, 1, 1, tzinfo=UTC)}, "$inc": {"asked": 1}}
             await self.db.collection(name).update_many({}, wanted)
-        await self.db.collection(store.PAUSES).delete_many({})
+        await self.db.collection(BUDGETS).delete_many({})
         self.db.notify()
 
     async def loaded(self, number: str, share: str = "shr_1", load: str = "lod_1") -> dict[str, Any]:

@@ -14,11 +14,18 @@ MATRIX = {
     ("GET", f"{BASE}/contacts"): frozenset({"provider"}),
     ("GET", f"{BASE}/contacts/{{contact_id}}"): frozenset({"provider"}),
     ("GET", f"{BASE}/contacts/{{contact_id}}/invoices"): frozenset({"provider"}),
+    ("GET", f"{BASE}/invoices/{{invoice_id}}"): frozenset({"provider"}),
+    ("GET", f"{BASE}/invoices/{{invoice_id}}/online"): frozenset({"provider"}),
+    ("GET", f"{BASE}/calls"): frozenset({"provider"}),
     ("GET", f"{BASE}/loads/{{load_id}}"): frozenset({"provider"}),
+    ("GET", "/internal/invoice-pdf"): frozenset({"pdf"}),
     ("POST", "/webhooks/xero"): frozenset[str](),
 }
 CONTACT = an_id("contact")
-READS = ["contacts", f"contacts/{CONTACT}", f"contacts/{CONTACT}/invoices", "loads/lod_1"]
+READS = [
+    *("contacts", f"contacts/{CONTACT}", f"contacts/{CONTACT}/invoices", "loads/lod_1"),
+    *(f"invoices/{CONTACT}", f"invoices/{CONTACT}/online", "calls"),
+]
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -33,7 +40,7 @@ async def test_every_route_admits_exactly_those_it_should(world: Any) -> None:
 async def test_nobody_but_a_provider_of_that_organisation_reads(world: Any, path: str) -> None:
     service, address = world.service, f"/internal/organisations/{world.kowhai}/{path}"
     assert code(await service.http.get(address)) == (401, "bad_token")
-    for headers in (service.as_client(), service.as_service("web"), service.as_service("sharing")):
+    for headers in (service.as_client(), service.as_service("web"), service.as_service("sharing"), service.as_pdf_holder()):
         assert code(await service.http.get(address, headers=headers)) == (403, "forbidden")
     foreign = await service.http.get(address, headers=service.as_provider(OTHER_ORGANISATION))
     assert foreign.status_code == 404
@@ -48,6 +55,9 @@ async def test_unknown_contacts_and_loads_are_the_one_404(world: Any) -> None:
         "contacts/no-uuid",
         "contacts/..%2Finvoices",
         "contacts/no-uuid/invoices",
+        f"invoices/{CONTACT}",
+        "invoices/no-uuid",
+        f"invoices/{CONTACT}/online",
         "loads/lod_unknown",
     ):
         answer = await world.get(path)
@@ -178,13 +188,55 @@ async def test_the_rest_of_xeros_world_has_its_own_codes(world: Any) -> None:
             assert code(await world.get(path)) == (503, "xero_unavailable"), fault
             await world.act("faults", **{fault: False})
         world.auth.state[world.kowhai] = "needs_reauth"
-        world.service.app.state.xero._tokens._kept.clear()
+        world.service.app.state.xero._calls._tokens._kept.clear()
         assert code(await world.get(path)) == (409, "xero_needs_reauth")
         world.auth.state[world.kowhai] = "connected"
     await world.act("faults", limit_minute=True)
     busy = await world.get("contacts")
     assert code(busy) == (503, "xero_busy")
     assert int(busy.headers["retry-after"]) >= 1
+
+
+async def test_one_invoice_comes_in_full_with_its_lines_and_where_it_is_in_xero(world: Any) -> None:
+    book = next(it for it in await world.invoices("C-001") if it["status"] == "AUTHORISED")
+    body = (await world.get(f"invoices/{book['id']}")).json()
+    assert (body["invoice"]["number"], body["invoice"]["status"], len(body["invoice"]["lines"])) == (
+        book["number"],
+        "AUTHORISED",
+        len(book["lines"]),
+    )
+    assert body["standing"] in ("open", "due_today", "overdue")
+    assert body["link"].endswith(f"InvoiceID={book['id']}")
+    assert {"today", "as_of"} <= set(body)
+
+
+async def test_an_invoice_of_another_organisation_is_not_there(world: Any) -> None:
+    """Xero is asked with the caller's own tenant, so another's invoice, contact or PDF cannot be reached by its id."""
+    pike = await world.auth.connect("pike")
+    book, contact = (await world.invoices("C-001"))[0], await world.contact("C-001")
+    for path in (f"invoices/{book['id']}", f"invoices/{book['id']}/online", f"contacts/{contact['id']}"):
+        assert (await world.get(path)).status_code == 200, path
+        assert (await world.get(path, pike)).status_code == 404, path
+    assert (await world.get(f"contacts/{contact['id']}/invoices", pike)).status_code == 404
+
+
+async def test_the_online_address_is_xeros_and_a_draft_has_none(world: Any) -> None:
+    book = next(it for it in await world.invoices("C-001") if it["status"] == "AUTHORISED")
+    assert (await world.get(f"invoices/{book['id']}/online")).json()["url"].endswith(f"/online/{book['id']}")
+    draft = (await world.invoices("C-037"))[0]
+    assert (await world.get(f"invoices/{draft['id']}/online")).status_code == 404
+
+
+async def test_settings_see_how_many_calls_are_left_today(world: Any) -> None:
+    before = (await world.get("calls")).json()
+    assert before == {"left": None, "a_day": 5000, "resets_at": None, "paused": None, "paused_until": None}
+    await world.get("contacts")
+    assert (await world.get("calls")).json()["left"] == 4999
+    await world.act("faults", limit_day=True)
+    assert code(await world.get("contacts")) == (503, "xero_busy")
+    told = (await world.get("calls")).json()
+    assert (told["left"], told["paused"]) == (0, "day")
+    assert told["resets_at"] == told["paused_until"]
 
 
 async def test_a_load_tells_how_far_it_is_to_its_own_organisation_only(world: Any) -> None:

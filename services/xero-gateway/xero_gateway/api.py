@@ -9,15 +9,18 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from common.contracts.invoice_lists import InvoiceList, View, list_invoices
+from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound, Unavailable
-from common.http import CurrentProvider, Db, Now
+from common.http import CurrentPdf, CurrentProvider, Db, Now
 from common.logging import get_logger
-from xero_gateway import organisations, store
+from xero_gateway import organisations, pdfs, store
+from xero_gateway.budget import Budget
+from xero_gateway.call_limits import Limit
 from xero_gateway.invoice_reader import InvoiceReader
 from xero_gateway.models import ContactPerson
 from xero_gateway.settings import Settings
 from xero_gateway.webhooks import LARGEST_BODY, is_signed, resources_in
-from xero_gateway.xero import LONGEST_SEARCH, Xero
+from xero_gateway.xero import LONGEST_SEARCH, PDF, Xero
 
 PAGE_SIZE = 50
 router = APIRouter()
@@ -37,12 +40,18 @@ async def _invoice_reader(request: Request) -> InvoiceReader:
     return reader
 
 
+async def _budget(request: Request) -> Budget:
+    budget: Budget = request.app.state.budget
+    return budget
+
+
 async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
 XeroOf = Annotated[Xero, Depends(_xero)]
+BudgetOf = Annotated[Budget, Depends(_budget)]
 InvoicesOf = Annotated[InvoiceReader, Depends(_invoice_reader)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 
@@ -74,6 +83,35 @@ class ContactView(BaseModel):
     number: str | None
     status: str
     persons: list[ContactPerson]
+
+
+class InvoiceView(BaseModel):
+    """One invoice or bill in full, as it was in Xero at `as_of`; `link` leads to it in Xero."""
+
+    invoice: Invoice
+    standing: Standing
+    today: date
+    as_of: datetime
+    link: str
+
+
+class OnlineInvoiceView(BaseModel):
+    """The public address Xero gives an invoice. Whoever has it sees the invoice, so it is for providers only."""
+
+    url: str
+
+
+class CallsView(BaseModel):
+    """Calls to Xero left today, of those a day has; None before the first call. `resets_at` where it is known.
+
+    `paused` names the limit because of which Xero is not asked until `paused_until`.
+    """
+
+    left: int | None
+    a_day: int
+    resets_at: datetime | None
+    paused: Limit | None
+    paused_until: datetime | None
 
 
 class LoadView(BaseModel):
@@ -126,6 +164,35 @@ async def get_invoices(
         as_of=as_of,
         link=lambda invoice: settings.xero_deep_link.format(invoice_id=invoice.invoice_id),
     )
+
+
+@router.get("/internal/organisations/{organisation_id}/invoices/{invoice_id}")
+async def get_invoice(
+    organisation_id: str, invoice_id: str, _: CurrentProvider, db: Db, now: Now, xero: XeroOf, settings: SettingsOf
+) -> InvoiceView:
+    found = await xero.invoice(db, organisation_id, invoice_id)
+    today = await organisations.today_of(db, organisation_id, now, settings.default_time_zone)
+    link = settings.xero_deep_link.format(invoice_id=found.invoice.invoice_id)
+    standing = found.invoice.standing(today)
+    return InvoiceView(invoice=found.invoice, standing=standing, today=today, as_of=found.read_at, link=link)
+
+
+@router.get("/internal/organisations/{organisation_id}/invoices/{invoice_id}/online")
+async def get_online_invoice(organisation_id: str, invoice_id: str, _: CurrentProvider, db: Db, xero: XeroOf) -> OnlineInvoiceView:
+    return OnlineInvoiceView(url=await xero.online_invoice(db, organisation_id, invoice_id))
+
+
+@router.get("/internal/invoice-pdf")
+async def get_pdf(right: CurrentPdf, db: Db, xero: XeroOf) -> Response:
+    """The PDF the capability names; nothing else of the request is looked at."""
+    return Response(await pdfs.pdf_of(db, xero, right), media_type=PDF)
+
+
+@router.get("/internal/organisations/{organisation_id}/calls")
+async def get_calls(organisation_id: str, _: CurrentProvider, db: Db, budget: BudgetOf) -> CallsView:
+    found = await budget.calls_left(db, organisation_id)
+    until = found.paused_until if found.paused else None
+    return CallsView(left=found.day_left, a_day=found.a_day, resets_at=found.day_resets_at, paused=found.paused, paused_until=until)
 
 
 @router.get("/internal/organisations/{organisation_id}/loads/{load_id}")

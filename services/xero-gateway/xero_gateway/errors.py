@@ -17,8 +17,22 @@ class XeroUnavailable(Unavailable):
     title = "Xero is not answering"
 
 
+class XeroTooLarge(XeroUnavailable):
+    """Xero's answer is larger than can be taken; asking for less may help."""
+
+
+class PdfNotCurrent(Unavailable):
+    """Xero's PDF would show another version of the invoice, or another contact's, than the one that was granted."""
+
+    code = "pdf_not_current"
+    title = "The invoice is changing"
+
+
 class XeroBusy(Unavailable):
-    """Xero's limits, or ours in front of them, allow no call now; `retry_after` says in seconds when to try again."""
+    """Xero's limits, or ours in front of them, allow no call now; `retry_after` says in seconds when to try again.
+
+    `limit` in `extra` names Xero's limit behind it, `minute` or `day`, where there is one.
+    """
 
     code = "xero_busy"
     title = "Xero allows no more requests right now"

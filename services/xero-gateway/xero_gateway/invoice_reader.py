@@ -10,13 +10,15 @@ from common.contracts.xero_gateway import InvoiceSummary
 from common.deadlines import deadline, remaining
 from common.logging import get_logger
 from common.mongo import Database
-from xero_gateway.errors import XeroBusy, XeroUnavailable
+from common.turns import outside
+from xero_gateway.errors import XeroBusy, XeroTooLarge, XeroUnavailable
 from xero_gateway.kept_lists import begin_list, find_kept_contact, find_kept_list, keep_contact, keep_list
 from xero_gateway.models import Contact, SummariesPage
-from xero_gateway.xero import Xero
+from xero_gateway.xero import LARGEST_PAGE, Xero
 
 PEOPLE_SECONDS = 7.0
 READING_SECONDS = 120.0
+SMALLEST_PAGE = 50
 PAGES_AT_ONCE = 3
 """Of the five calls an organisation may have in flight, so that other pages still open meanwhile."""
 
@@ -46,7 +48,8 @@ class InvoiceReader:
             task.add_done_callback(lambda done: self._ended(key, done))
             self._readings[key] = task
         task = self._readings[key]
-        await asyncio.wait({task}, timeout=remaining(PEOPLE_SECONDS))
+        async with outside():
+            await asyncio.wait({task}, timeout=remaining(PEOPLE_SECONDS))
         if not task.done():
             raise XeroBusy("There are many invoices; they are still being read.", retry_after=3)
         return task.result()
@@ -89,11 +92,22 @@ class InvoiceReader:
             return as_of, invoices
 
     async def _pages(self, db: Database, organisation: str, contact: str) -> list[SummariesPage]:
-        first = await self._xero.summaries(db, organisation, contact, 1)
+        """All pages, smaller ones when Xero's answers are too large."""
+        size = LARGEST_PAGE
+        while True:
+            try:
+                return await self._pages_of(db, organisation, contact, size)
+            except XeroTooLarge:
+                if size <= SMALLEST_PAGE:
+                    raise
+                size //= 2
+
+    async def _pages_of(self, db: Database, organisation: str, contact: str, size: int) -> list[SummariesPage]:
+        first = await self._xero.summaries(db, organisation, contact, 1, size)
         gate = asyncio.Semaphore(PAGES_AT_ONCE)
 
         async def one(page: int) -> SummariesPage:
             async with gate:
-                return await self._xero.summaries(db, organisation, contact, page)
+                return await self._xero.summaries(db, organisation, contact, page, size)
 
         return [first, *await asyncio.gather(*(one(page) for page in range(2, first.pages + 1)))]

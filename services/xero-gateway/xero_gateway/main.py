@@ -8,6 +8,7 @@ from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
 from xero_gateway.api import router
+from xero_gateway.budget import Budget
 from xero_gateway.clients import AccessTokens
 from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
@@ -16,6 +17,7 @@ from xero_gateway.settings import Settings
 from xero_gateway.store import INDEXES
 from xero_gateway.syncer import Changes, FirstLoads, Reconciliation
 from xero_gateway.xero import Xero
+from xero_gateway.xero_calls import XeroCalls
 
 NAME = "xero-gateway"
 
@@ -24,7 +26,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The service with its routes, handlers, loops and its way to Xero."""
     settings = settings or Settings()
     auth = ServiceClient(settings.auth_url, signer=Signer(NAME, settings.keys_dir), audience="auth")
-    xero = Xero(settings.xero_api_url, AccessTokens(auth))
+    budget = Budget(settings.xero_calls_a_day)
+    xero = Xero(XeroCalls(settings.xero_api_url, AccessTokens(auth), budget))
     return create_service(
         NAME,
         settings,
@@ -32,5 +35,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         handlers=HANDLERS,
         loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds, CALLS_A_DAY)],
         indexes=INDEXES,
-        resources={"invoice_reader": InvoiceReader(xero), "xero": xero},
+        resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},
     )

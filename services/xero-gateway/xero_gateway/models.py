@@ -102,6 +102,13 @@ class InvoicesPage(Shape):
     read_at: datetime
 
 
+class InvoiceNow(Shape):
+    """One invoice with lines, as Xero held it when the request at `read_at` was answered."""
+
+    invoice: Invoice
+    read_at: datetime
+
+
 class SummariesPage(Shape):
     """One page of invoices without lines."""
 

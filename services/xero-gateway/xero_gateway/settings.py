@@ -1,6 +1,6 @@
 """What xero-gateway can be told beyond the settings all services share."""
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from common.settings import ServiceSettings
 
@@ -13,6 +13,7 @@ class Settings(ServiceSettings):
     xero_webhook_key: SecretStr
     xero_webhook_key_previous: SecretStr | None = None
     xero_deep_link: str = "https://go.xero.com/AccountsReceivable/View.aspx?InvoiceID={invoice_id}"
+    xero_calls_a_day: int = Field(5000, ge=100)
     reconcile_seconds: int = 900
 
     @field_validator("xero_webhook_key")

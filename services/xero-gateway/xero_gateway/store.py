@@ -1,4 +1,4 @@
-"""Every Mongo query of this service but those of the kept lists, and all indexes. Scoping arguments come first."""
+"""Every Mongo query of this service but those of the budget, and all indexes. Scoping arguments come first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from common import claims
 from common.mongo import Database, Document, Index, Indexes, Reader, Tx
+from xero_gateway.budget_store import BUDGETS
 from xero_gateway.models import PASSES_AHEAD_SECONDS, Load, Mark, Published, key_of
 
 ORGANISATIONS = "organisations"
@@ -16,7 +17,7 @@ LOADS = "loads"
 MARKS = "marks"
 PUBLISHED = "published"
 RECONCILIATIONS = "reconciliations"
-PAUSES = "pauses"
+PDFS = "pdfs"
 LIST_HEADS = "list_heads"
 LIST_PARTS = "list_parts"
 
@@ -28,7 +29,8 @@ INDEXES: Indexes = {
     MARKS: [claims.INDEX, DUE_OF_ORGANISATION],
     PUBLISHED: [Index(("organisation_id", 1), ("contact_id", 1))],
     RECONCILIATIONS: [claims.INDEX],
-    PAUSES: [Index(("paused_until", 1), expire_after=0)],
+    BUDGETS: [],
+    PDFS: [Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
     LIST_HEADS: [Index(("purge_at", 1), expire_after=0)],
     LIST_PARTS: [Index(("list_id", 1), ("place", 1)), Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
 }
@@ -231,24 +233,6 @@ async def give_back(db: Database, collection: str, rows: Sequence[Document], sec
         await db.collection(collection).update_one(claims.mine(row), later(row, seconds, **changes))
 
 
-# Pauses Xero asked for
-
-
-async def find_pause(db: Database, organisation_id: str) -> float | None:
-    """Seconds that Xero still wants this organisation to be left alone; None when it may be called."""
-    left = {"$divide": [{"$subtract": ["$paused_until", "$$NOW"]}, 1000]}
-    where = {"_id": organisation_id, "$expr": {"$gt": ["$paused_until", "$$NOW"]}}
-    found = await db.collection(PAUSES).find_one(where, {"left": left})
-    return float(found["left"]) if found else None
-
-
-async def pause(db: Database, organisation_id: str, seconds: float) -> None:
-    """No call for this organisation in the next `seconds`, whatever process would make it; a longer pause stays."""
-    until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(seconds * 1000)}}
-    update = [{"$set": {"paused_until": {"$max": ["$paused_until", until]}}}]
-    await db.collection(PAUSES).update_one({"_id": organisation_id}, update, upsert=True)
-
-
 # Lists of a contact's invoices, kept for some minutes. The head names the list in force; its parts go by themselves
 
 
@@ -309,3 +293,21 @@ async def drop_lists(where: Reader, organisation_id: str, contact_ids: Iterable[
     if contact_ids is not None:
         heads["_id"] = {"$in": [key_of(organisation_id, contact_id) for contact_id in contact_ids]}
     await where.collection(LIST_HEADS).update_many(heads, {"$set": {"generation": generation, "list_id": None, "contact_expires_at": None}})
+
+
+# Xero's PDFs of invoices, each kept for the version it shows
+
+
+async def find_pdf(reader: Reader, organisation_id: str, contact_id: str, invoice_id: str, updated_at: datetime) -> bytes | None:
+    """The PDF of this version of the invoice, of this contact."""
+    where = {"_id": key_of(organisation_id, invoice_id), "contact_id": contact_id, "updated_at": updated_at}
+    found = await reader.collection(PDFS).find_one(where, projection={"pdf": 1})
+    return bytes(found["pdf"]) if found else None
+
+
+async def keep_pdf(
+    db: Database, organisation_id: str, contact_id: str, invoice_id: str, updated_at: datetime, pdf: bytes, purge_at: datetime
+) -> None:
+    """In place of the version kept before."""
+    row = {"organisation_id": organisation_id, "contact_id": contact_id, "updated_at": updated_at, "pdf": pdf, "purge_at": purge_at}
+    await db.collection(PDFS).replace_one({"_id": key_of(organisation_id, invoice_id)}, row, upsert=True)

@@ -8,10 +8,11 @@ from typing import Protocol, TypeVar
 
 from common.mongo import Database, Document
 from xero_gateway import loads, marks, organisations, reconciliations, store
+from xero_gateway.call_limits import BACKGROUND
 from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth
 from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Findings, Load, wait_after
 from xero_gateway.workers import work_off
-from xero_gateway.xero import BACKGROUND, Xero
+from xero_gateway.xero import Xero
 
 
 class Changes:

@@ -1,86 +1,25 @@
-"""Xero's accounting API, read-only: only GET can leave this client.
-
-Addresses are built from XERO_API_URL and checked ids alone; an address found in data is never called.
-"""
+"""What is read of Xero: contacts, invoices, links and PDFs of one organisation, as the rest of the service knows them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import httpx
-
 from common.contracts.xero_gateway import SHAREABLE
-from common.deadlines import remaining
 from common.errors import NotFound
-from common.ids import tenant_id
-from common.logging import get_logger
-from common.money import read_json
 from common.mongo import Database
-from xero_gateway import store, wire
-from xero_gateway.clients import AccessToken, AccessTokens
-from xero_gateway.errors import XeroBusy, XeroUnavailable
-from xero_gateway.models import Contact, ContactsPage, HeadsPage, InvoicesPage, SummariesPage
+from xero_gateway import wire
+from xero_gateway.call_limits import BACKGROUND, PEOPLE, Patience
+from xero_gateway.errors import XeroTooLarge, XeroUnavailable
+from xero_gateway.models import Contact, ContactsPage, HeadsPage, InvoiceNow, InvoicesPage, SummariesPage
+from xero_gateway.xero_calls import Asked, Document, XeroCalls
 
 LARGEST_PAGE = 1000
-LARGEST_ANSWER = 32 * 1024 * 1024
 LONGEST_SEARCH = 100
-IN_FLIGHT = 5
-"""Xero's own limit of calls at the same time for one organisation."""
-
-UNKNOWN_LIMIT_SECONDS = 5.0
-"""Xero says how long to wait for its minute and day limits only."""
-
-log = get_logger()
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds a call may take, and how long it may wait for its turn."""
-
-    seconds: float
-    turn: float
-
-
-PEOPLE = Patience(seconds=6.0, turn=3.0)
-BACKGROUND = Patience(seconds=30.0, turn=30.0)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """The JSON of one answer; `read_at` is the database's time when its request began."""
-
-    document: Mapping[str, Any]
-    read_at: datetime
-
-    def items(self, name: str) -> list[Any]:
-        found = self.document.get(name)
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise XeroUnavailable("Xero's answer cannot be used.")
-        return found
-
-    def pagination(self, name: str) -> int:
-        found = self.document.get("pagination")
-        number = found.get(name) if isinstance(found, dict) else None
-        if not isinstance(number, int):
-            raise XeroUnavailable("Xero's answer cannot be used.")
-        return number
-
-
-class WriteRefused(Exception):
-    """Something tried to send Xero another method than GET."""
-
-
-class _GetOnly(httpx.AsyncHTTPTransport):
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method != "GET":
-            raise WriteRefused(request.method)
-        return await super().handle_async_request(request)
+PDF = "application/pdf"
 
 
 class Xero:
@@ -89,17 +28,8 @@ class Xero:
     Every method raises NotFound, XeroNeedsReauth, XeroUnavailable or XeroBusy, and DatabaseUnavailable.
     """
 
-    def __init__(self, base_url: str, tokens: AccessTokens) -> None:
-        self._tokens = tokens
-        self._turns: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_FLIGHT))
-        self._client = httpx.AsyncClient(
-            base_url=f"{base_url.rstrip('/')}/",
-            transport=_GetOnly(retries=1, limits=httpx.Limits(max_connections=200, max_keepalive_connections=50)),
-            timeout=httpx.Timeout(None, connect=3.0),
-            headers={"accept": "application/json", "user-agent": "client-invoices"},
-            follow_redirects=False,
-            trust_env=False,
-        )
+    def __init__(self, calls: XeroCalls) -> None:
+        self._calls = calls
 
     async def find_contacts(self, db: Database, organisation: str, search: str, page: int, page_size: int) -> ContactsPage:
         """Active contacts by name; `search` finds name, person, e-mail and number."""
@@ -127,9 +57,9 @@ class Xero:
         params = {"includeArchived": "true", "page": page, "pageSize": LARGEST_PAGE, "order": "ContactID ASC"}
         return _contacts(await self._get(db, organisation, "Contacts", params, BACKGROUND, since))
 
-    async def summaries(self, db: Database, organisation: str, contact: str, page: int) -> SummariesPage:
-        """A page of 1,000 of all of a contact's invoices and bills, in the order of their ids, without lines."""
-        params = {"ContactIDs": _uuid(contact), "page": page, "pageSize": LARGEST_PAGE, "order": "InvoiceID ASC", "unitdp": 4}
+    async def summaries(self, db: Database, organisation: str, contact: str, page: int, page_size: int) -> SummariesPage:
+        """A page of all of a contact's invoices and bills, in the order of their ids, without lines."""
+        params = {"ContactIDs": _uuid(contact), "page": page, "pageSize": page_size, "order": "InvoiceID ASC", "unitdp": 4}
         answer = await self._get(db, organisation, "Invoices", params, PEOPLE)
         invoices, faults = wire.read_each(answer.items("Invoices"), wire.read_summary)
         return SummariesPage(
@@ -139,6 +69,32 @@ class Xero:
             pages=answer.pagination("pageCount"),
             read_at=answer.read_at,
         )
+
+    async def invoice(self, db: Database, organisation: str, invoice: str) -> InvoiceNow:
+        """One invoice or bill in full. Raises NotFound when the organisation has none of this id."""
+        answer = await self._get(db, organisation, f"Invoices/{_uuid(invoice)}", {"unitdp": 4}, PEOPLE)
+        found, faults = wire.read_each(answer.items("Invoices"), wire.read_invoice)
+        if faults:
+            raise XeroUnavailable("Xero sent an amount that cannot be read exactly, so the invoice is not shown.")
+        if not found:
+            raise NotFound
+        return InvoiceNow(invoice=found[0], read_at=answer.read_at)
+
+    async def online_invoice(self, db: Database, organisation: str, invoice: str) -> str:
+        """The public address of an invoice, which ending access cannot close. Raises NotFound for one that has none, such as a draft."""
+        answer = await self._get(db, organisation, f"Invoices/{_uuid(invoice)}/OnlineInvoice", {}, PEOPLE)
+        for found in answer.items("OnlineInvoices"):
+            url = str(found.get("OnlineInvoiceUrl") or "")
+            if urlsplit(url).scheme in ("https", "http"):
+                return url
+        raise NotFound
+
+    async def pdf(self, db: Database, organisation: str, invoice: str) -> bytes:
+        """Xero's own PDF of an invoice."""
+        answer = await self._calls.get(db, Asked(organisation, f"Invoices/{_uuid(invoice)}", {}, accept=PDF), PEOPLE)
+        if not answer.body.startswith(b"%PDF-"):
+            raise XeroUnavailable("Xero's answer is no PDF.")
+        return answer.body
 
     async def shareable_invoices(self, db: Database, organisation: str, contact: str, page: int, page_size: int) -> InvoicesPage:
         """A page of a contact's sales invoices that may be shared, in the order of their ids."""
@@ -154,10 +110,19 @@ class Xero:
         return _invoices(await self._get(db, organisation, "Invoices", params, BACKGROUND, since))
 
     async def invoices_by_ids(self, db: Database, organisation: str, invoices: Iterable[str]) -> InvoicesPage:
-        """Invoices of any kind; ids that are unknown are left out. At most 40 ids: Xero answers 404 when a query grows too long."""
-        ids = ",".join(_uuid(invoice) for invoice in invoices)
-        params = {"IDs": ids, "page": 1, "pageSize": 100, "unitdp": 4}
-        return _invoices(await self._get(db, organisation, "Invoices", params, BACKGROUND))
+        """Invoices of any kind; ids that are unknown are left out. At most 40 ids: Xero answers 404 when a query grows too long.
+
+        When they are too large for one answer, each half of them is asked for.
+        """
+        ids = [_uuid(invoice) for invoice in invoices]
+        params = {"IDs": ",".join(ids), "page": 1, "pageSize": 100, "unitdp": 4}
+        try:
+            return _invoices(await self._get(db, organisation, "Invoices", params, BACKGROUND))
+        except XeroTooLarge:
+            if len(ids) < 2:
+                raise
+        middle = len(ids) // 2
+        return _together([await self.invoices_by_ids(db, organisation, half) for half in (ids[:middle], ids[middle:])])
 
     async def heads_changed(self, db: Database, organisation: str, since: datetime, page: int) -> HeadsPage:
         """Heads of all invoices of the organisation that changed since then.
@@ -173,89 +138,12 @@ class Xero:
         return _heads(await self._get(db, organisation, "Invoices", params, BACKGROUND))
 
     async def aclose(self) -> None:
-        await self._client.aclose()
-        await self._tokens.aclose()
+        await self._calls.aclose()
 
     async def _get(
         self, db: Database, organisation: str, path: str, params: Mapping[str, Any], patience: Patience, since: datetime | None = None
-    ) -> _Answer:
-        """One GET, in turn and within the time; a refused token is reported and replaced once."""
-        try:
-            async with asyncio.timeout(remaining(patience.seconds)), _Turn(self._turns[organisation], patience.turn):
-                if (seconds := await store.find_pause(db, organisation)) is not None:
-                    raise XeroBusy(retry_after=seconds)
-                read_at = await db.now()
-                for _ in range(2):
-                    token = await self._tokens.get(organisation)
-                    status, headers, body = await self._send(organisation, token, path, params, since)
-                    if status not in (401, 403):
-                        return _Answer(await _usable(db, organisation, status, headers, body, path), read_at)
-                    log.warning("xero.refused", organisation_id=organisation, status=status)
-                    await self._tokens.refused(organisation, token, status)
-        except (TimeoutError, httpx.HTTPError) as error:
-            log.warning("xero.no_answer", organisation_id=organisation, reason=type(error).__name__)
-            raise XeroUnavailable from error
-        raise XeroUnavailable("Xero refuses a connection that is said to be in order.")
-
-    async def _send(
-        self, organisation: str, token: AccessToken, path: str, params: Mapping[str, Any], since: datetime | None
-    ) -> tuple[int, httpx.Headers, bytes]:
-        headers = {"authorization": f"Bearer {token.access_token.get_secret_value()}", "xero-tenant-id": tenant_id(organisation)}
-        if since:
-            headers["if-modified-since"] = since.strftime("%Y-%m-%dT%H:%M:%S")
-        async with self._client.stream("GET", path, params=dict(params), headers=headers) as answer:
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    log.error("xero.answer_too_large", path=path.partition("/")[0])
-                    raise XeroUnavailable("Xero's answer is larger than can be taken.")
-            return answer.status_code, answer.headers, bytes(body)
-
-
-class _Turn:
-    """One of the calls an organisation may have in flight. Raises XeroBusy when none is free in time."""
-
-    def __init__(self, turns: asyncio.Semaphore, seconds: float) -> None:
-        self._turns = turns
-        self._seconds = seconds
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise XeroBusy("Too many requests are waiting for Xero.", retry_after=self._seconds) from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.release()
-
-
-async def _usable(db: Database, organisation: str, status: int, headers: httpx.Headers, body: bytes, path: str) -> Mapping[str, Any]:
-    """The document of a good answer; raises what any other means."""
-    if status == 404 and "/" in path:
-        raise NotFound
-    if status == 429:
-        seconds = _retry_after(headers)
-        log.warning("xero.limit", organisation_id=organisation, problem=headers.get("x-rate-limit-problem"), seconds=seconds)
-        await store.pause(db, organisation, seconds)
-        raise XeroBusy(retry_after=seconds)
-    if status != 200:
-        log.warning("xero.failed", organisation_id=organisation, status=status, path=path.partition("/")[0])
-        raise XeroUnavailable
-    try:
-        document = read_json(body)
-    except (ValueError, RecursionError) as error:
-        log.warning("xero.no_json", organisation_id=organisation, path=path.partition("/")[0])
-        raise XeroUnavailable("Xero's answer cannot be used.") from error
-    if not isinstance(document, dict):
-        raise XeroUnavailable("Xero's answer cannot be used.")
-    return document
-
-
-def _retry_after(headers: httpx.Headers) -> float:
-    text = headers.get("retry-after", "")
-    return max(1.0, float(text)) if text.isdigit() else UNKNOWN_LIMIT_SECONDS
+    ) -> Document:
+        return await self._calls.document(db, Asked(organisation, path, params, since), patience)
 
 
 def _uuid(text: str) -> str:
@@ -266,9 +154,20 @@ def _uuid(text: str) -> str:
         raise NotFound from error
 
 
-def _contacts(answer: _Answer) -> ContactsPage:
+def _together(pages: Sequence[InvoicesPage]) -> InvoicesPage:
+    """Several answers as one, as old as the oldest."""
+    return InvoicesPage(
+        invoices=[invoice for page in pages for invoice in page.invoices],
+        faults=[fault for page in pages for fault in page.faults],
+        total=sum(page.total for page in pages),
+        pages=1,
+        read_at=min(page.read_at for page in pages),
+    )
+
+
+def _contacts(answer: Document) -> ContactsPage:
     raw = answer.items("Contacts")
-    paged = "pagination" in answer.document
+    paged = "pagination" in answer.content
     try:
         return ContactsPage(
             contacts=[wire.read_contact(it) for it in raw],
@@ -280,7 +179,7 @@ def _contacts(answer: _Answer) -> ContactsPage:
         raise XeroUnavailable("Xero's answer cannot be used.") from error
 
 
-def _invoices(answer: _Answer) -> InvoicesPage:
+def _invoices(answer: Document) -> InvoicesPage:
     invoices, faults = wire.read_each(answer.items("Invoices"), wire.read_invoice)
     return InvoicesPage(
         invoices=invoices,
@@ -291,7 +190,7 @@ def _invoices(answer: _Answer) -> InvoicesPage:
     )
 
 
-def _heads(answer: _Answer) -> HeadsPage:
+def _heads(answer: Document) -> HeadsPage:
     try:
         heads = [wire.read_head(raw) for raw in answer.items("Invoices")]
     except wire.Unreadable as error:
