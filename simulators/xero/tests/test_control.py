@@ -219,6 +219,15 @@ async def test_the_overview_shows_and_switches_everything(http: httpx.AsyncClien
     assert (await connection.read("Contacts")).status_code == 403
 
 
+async def test_the_back_office_locks_and_unlocks_a_period(http: httpx.AsyncClient) -> None:
+    one = await invoice_id(http, "INV-0203")
+    await http.post("/back-office/organisations/kowhai/lock", data={"until": "2026-06-30"})
+    refused = await http.post(f"/back-office/invoices/{one}/void", follow_redirects=True)
+    assert "before the period lock date, currently set at 30 June 2026" in refused.text
+    await http.post("/back-office/organisations/kowhai/lock", data={"until": ""})
+    assert 'role="status"' in (await http.post(f"/back-office/invoices/{one}/void", follow_redirects=True)).text
+
+
 async def test_names_with_markup_are_shown_as_text(http: httpx.AsyncClient) -> None:
     for page in ("/back-office/organisations/kowhai", "/back-office?q=bell", f"/back-office/contacts/{await contact_id(http, 'C-015')}"):
         response = await http.get(page)

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +11,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from xero_python.accounting import AccountingApi
+from xero_python.accounting import (
+    Account,
+    AccountingApi,
+    Allocation,
+    Allocations,
+    Contact,
+    Contacts,
+    CreditNote,
+    CreditNotes,
+    Invoice,
+    Invoices,
+    LineItem,
+    Payment,
+    PaymentDelete,
+    Payments,
+)
 from xero_python.api_client import ApiClient
 from xero_python.api_client.configuration import Configuration
 from xero_python.api_client.oauth2 import OAuth2Token, TokenApi
@@ -22,16 +37,32 @@ from local.processes import free_ports
 from xero_simulator.testing import REDIRECT, SCOPES, process
 
 CLIENT = ("simulated-client", "simulated-secret")
+CheckAnswer = Callable[[str, str, int, bytes], None]
+
+
+class CheckedClient(ApiClient):  # type: ignore[misc]
+    """The SDK's client; every answer is held against the schema."""
+
+    def __init__(self, check_answer: CheckAnswer, configuration: Configuration, **callbacks: Any) -> None:
+        super().__init__(configuration, **callbacks)
+        self.check_answer = check_answer
+
+    def request(self, method: str, url: str, **given: Any) -> Any:
+        response = super().request(method, url, **given)
+        self.check_answer(method, urlsplit(url).path, response.status, response.data)
+        return response
 
 
 class App:
     """An app written with the SDK: one login's tokens, and the two APIs."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, check_answer: CheckAnswer) -> None:
         self.url = url
         self.tokens: dict[str, Any] = {}
         self.oauth2 = OAuth2Token(*CLIENT)
-        self.client = ApiClient(Configuration(oauth2_token=self.oauth2), oauth2_token_saver=self.save, oauth2_token_getter=self.load)
+        self.client = CheckedClient(
+            check_answer, Configuration(oauth2_token=self.oauth2), oauth2_token_saver=self.save, oauth2_token_getter=self.load
+        )
         self.client.rest_client.pool_manager.connection_pool_kw["retries"] = False  # else urllib3 sleeps through a 429 by itself
         self.accounting = AccountingApi(self.client, base_url=f"{url}/api.xro/2.0")
         self.identity = IdentityApi(self.client, base_url=url)
@@ -69,11 +100,11 @@ def url(made_books: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def app(url: str, monkeypatch: pytest.MonkeyPatch) -> App:
+def app(url: str, check_answer: CheckAnswer, monkeypatch: pytest.MonkeyPatch) -> App:
     """The minute's calls are fresh for each test: the clock was moved on."""
     monkeypatch.setattr(TokenApi, "refresh_token_url", f"{url}/connect/token")
     monkeypatch.setattr(TokenApi, "revoke_token_url", f"{url}/connect/revocation")
-    it = App(url)
+    it = App(url, check_answer)
     it.control("clock", advance_seconds=60)
     return it
 
@@ -141,6 +172,35 @@ def test_the_sdk_reads_payments_and_credit_of_every_kind(app: App) -> None:
     assert (notes["CN-0236"].remaining_credit, notes["CN-0112"].allocations[0].amount) == (Decimal("92.00"), Decimal("132.25"))
     over, prepaid = (app.accounting.get_invoice(tenant, number).invoices[0] for number in ("INV-0232", "INV-0233"))
     assert (over.overpayments[0].applied_amount, prepaid.prepayments[0].applied_amount) == (200, 60)
+
+
+def test_the_sdk_writes_a_contact_an_invoice_a_payment_and_credit(app: App) -> None:
+    tenant = app.sign_in(scope="openid offline_access accounting.contacts accounting.invoices accounting.payments")
+    api, today = app.accounting, date(2026, 6, 18)
+    (contact,) = api.create_contacts(
+        tenant, Contacts(contacts=[Contact(name="Written by the SDK", email_address="sdk@written.example")])
+    ).contacts
+    line = LineItem(description="Work", quantity=3, unit_amount=33.34, account_code="200")
+    sale = Invoice(type="ACCREC", contact=Contact(contact_id=contact.contact_id), date=today, due_date=today, line_items=[line])
+    sale.status = "AUTHORISED"
+    (made,) = api.create_invoices(tenant, Invoices(invoices=[sale]), unitdp=2, idempotency_key="sdk-1").invoices
+    (again,) = api.create_invoices(tenant, Invoices(invoices=[sale]), unitdp=2, idempotency_key="sdk-1").invoices
+    assert (made.total, again.invoice_id) == (Decimal("115.02"), made.invoice_id)
+    (renamed,) = api.update_invoice(tenant, made.invoice_id, Invoices(invoices=[Invoice(reference="PO 3")])).invoices
+    assert renamed.reference == "PO 3"
+    paid = Payment(invoice=Invoice(invoice_id=made.invoice_id), account=Account(code="090"), date=today, amount=100)
+    (payment,) = api.create_payments(tenant, Payments(payments=[paid])).payments
+    note = CreditNote(type="ACCRECCREDIT", contact=Contact(contact_id=contact.contact_id), date=today, status="AUTHORISED")
+    note.line_items = [LineItem(description="Taken back", quantity=1, unit_amount=20, tax_type="NONE", account_code="200")]
+    (credit,) = api.create_credit_notes(tenant, CreditNotes(credit_notes=[note])).credit_notes
+    allocation = Allocation(invoice=Invoice(invoice_id=made.invoice_id), amount=15.02, date=today)
+    api.create_credit_note_allocation(tenant, credit.credit_note_id, Allocations(allocations=[allocation]))
+    assert api.get_invoice(tenant, made.invoice_id).invoices[0].status == "PAID"
+    api.delete_payment(tenant, payment.payment_id, PaymentDelete(status="DELETED"))
+    assert api.get_invoice(tenant, made.invoice_id).invoices[0].amount_due == 100
+    with pytest.raises(AccountingBadRequestException) as refused:
+        api.update_invoice(tenant, made.invoice_id, Invoices(invoices=[Invoice(status="PAID")]))
+    assert refused.value.error_data["Type"] == "ValidationException"
 
 
 def test_the_sdk_gets_the_same_pdf_each_time(app: App) -> None:

@@ -46,7 +46,7 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver(check_webhook: Callable[[bytes], None]) -> Iterator[Receiver]:
     it = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,6 +66,8 @@ def receiver() -> Iterator[Receiver]:
         yield it
         server.shutdown()
         thread.join()
+        for body in it.bodies:
+            check_webhook(body)
 
 
 @dataclass
@@ -157,9 +159,30 @@ async def test_after_a_day_of_refusals_deliveries_stop_until_the_probe_passes(ru
     await running.act(f"invoices/{await running.invoice('INV-0103')}/pay")
     await until(lambda: len(receiver.bodies) == 1)
     await running.act("clock", advance_seconds=90_000)
-    await until(lambda: running.simulator.sender.state()["deliveries"][0]["state"] == "stopped")
+    await until(lambda: running.simulator.sender.disabled)
+    await running.act(f"invoices/{await running.invoice('INV-0104')}/pay")
+    async with httpx.AsyncClient() as client:
+        await running.simulator.sender.deliver_due(client)
+    assert running.simulator.sender.state()["unsent_events"] == 1
     await running.act("webhooks/intent-to-receive")
-    await until(lambda: running.simulator.sender.state()["deliveries"][0]["state"] == "delivered")
+    await until(lambda: [json.loads(body)["firstEventSequence"] for body in receiver.bodies[-2:]] == [1, 2])
+    assert not running.simulator.sender.disabled
+
+
+async def test_after_a_month_undelivered_webhooks_are_lost(running: Running, receiver: Receiver) -> None:
+    receiver.statuses = [500, 500]
+    await running.act(f"invoices/{await running.invoice('INV-0103')}/pay")
+    await until(lambda: len(receiver.bodies) == 1)
+    await running.act("clock", advance_seconds=32 * 86_400)
+    await until(lambda: running.simulator.sender.disabled)
+    await running.act("webhooks/intent-to-receive")
+    assert [delivery["state"] for delivery in running.simulator.sender.state()["deliveries"]] == ["lost"]
+
+
+async def test_credit_of_every_kind_is_announced_under_its_own_category(running: Running, receiver: Receiver) -> None:
+    (source,) = (await running.http.get("/control/contacts", params={"tenant": "kowhai", "number": "C-020"})).json()
+    await running.act(f"contacts/{source['id']}/merge", contact_number="C-019")
+    await until(lambda: {"CREDITNOTE", "OVERPAYMENT", "PREPAYMENT", "INVOICE", "CONTACT"} <= {e["eventCategory"] for e in receiver.events})
 
 
 async def test_switched_off_webhooks_are_kept_and_sent_later(running: Running, receiver: Receiver) -> None:

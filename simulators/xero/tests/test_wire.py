@@ -163,12 +163,12 @@ async def test_each_401_and_403_has_its_own_detail(http: httpx.AsyncClient, simu
     assert await detail("/api.xro/2.0/Invoices") == (403, "AuthorizationUnsuccessful")
 
 
-async def test_writing_needs_a_write_scope_and_is_not_there_yet(http: httpx.AsyncClient, connected: Connected) -> None:
+async def test_writing_needs_a_write_scope_and_what_is_not_built_says_so(http: httpx.AsyncClient, connected: Connected) -> None:
     reader = await connected()
     assert (await http.put("/api.xro/2.0/Invoices", json={}, headers=reader.headers)).status_code == 401
     writer = await connected(scope="openid accounting.invoices")
     assert (await writer.read("Invoices", page="1")).status_code == 200
-    response = await http.put("/api.xro/2.0/Invoices", json={}, headers=writer.headers)
+    response = await http.put("/api.xro/2.0/Invoices/INV-0103/History", json={}, headers=writer.headers)
     assert (response.status_code, response.json()["Type"]) == (501, "ApiMethodNotImplementedException")
 
 

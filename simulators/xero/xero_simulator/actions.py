@@ -33,7 +33,7 @@ def pay(simulator: Simulator, invoice_id: str, amount: Decimal | None = None, re
             updated=now,
         )
         books.pay(invoice, payment, now)
-        return _changed(simulator, invoice, now, payment)
+        return keep_invoice(simulator, invoice, now, payment)
 
 
 def part_pay(simulator: Simulator, invoice_id: str) -> Invoice:
@@ -51,7 +51,7 @@ def delete_payment(simulator: Simulator, invoice_id: str, payment_id: str | None
         if not payments:
             raise Refused("There is no such payment on this document")
         books.take_back(invoice, payments[-1], now)
-        return _changed(simulator, invoice, now, payments[-1])
+        return keep_invoice(simulator, invoice, now, payments[-1])
 
 
 def set_status(simulator: Simulator, invoice_id: str, status: str) -> Invoice:
@@ -63,7 +63,7 @@ def set_status(simulator: Simulator, invoice_id: str, status: str) -> Invoice:
             contact = ledger.contact(simulator.store, invoice.contact)
             books.mark_traded(contact, invoice)
             ledger.save(simulator.store, contact)
-        return _changed(simulator, invoice, now)
+        return keep_invoice(simulator, invoice, now)
 
 
 def edit(simulator: Simulator, invoice_id: str, **fields: Any) -> Invoice:
@@ -72,7 +72,7 @@ def edit(simulator: Simulator, invoice_id: str, **fields: Any) -> Invoice:
         invoice, _ = _invoice(simulator, invoice_id)
         books.check_editable(invoice)
         if fields.get("number"):
-            _check_number(simulator, invoice, fields["number"])
+            check_number(simulator, invoice, fields["number"])
         for name in ("number", "reference", "date", "due"):
             if fields.get(name) is not None:
                 setattr(invoice, name, fields[name])
@@ -81,7 +81,7 @@ def edit(simulator: Simulator, invoice_id: str, **fields: Any) -> Invoice:
                 setattr(invoice.lines[0], name, fields[name])
         books.price(invoice)
         books.touch(invoice, now)
-        return _changed(simulator, invoice, now)
+        return keep_invoice(simulator, invoice, now)
 
 
 def edit_twice(simulator: Simulator, invoice_id: str) -> Invoice:
@@ -117,7 +117,7 @@ def credit(simulator: Simulator, invoice_id: str, amount: Decimal | None = None)
         books.allocate(invoice, note, money, today, str(uuid.uuid4()), now)
         ledger.save(simulator.store, note)
         webhooks.announce(simulator.store, simulator.settings.issuer, "CREATE", note, now)
-        return _changed(simulator, invoice, now)
+        return keep_invoice(simulator, invoice, now)
 
 
 def move(simulator: Simulator, invoice_id: str, contact_id: str) -> Invoice:
@@ -128,7 +128,7 @@ def move(simulator: Simulator, invoice_id: str, contact_id: str) -> Invoice:
             raise Refused("The contact belongs to another organisation")
         books.move(invoice, target, now)
         ledger.save(simulator.store, target)
-        return _changed(simulator, invoice, now)
+        return keep_invoice(simulator, invoice, now)
 
 
 def create(
@@ -154,13 +154,13 @@ def create(
         invoice.currency = currency or contact.currency or organisation.currency
         if invoice.currency not in organisation.currencies:
             raise Refused(f"Organisation is not subscribed to currency {invoice.currency}")
-        _check_number(simulator, invoice, invoice.number)
+        check_number(simulator, invoice, invoice.number)
         books.price(invoice)
         if status != "DRAFT":
             books.set_status(invoice, status, now)
             books.mark_traded(contact, invoice)
             ledger.save(simulator.store, contact)
-        return _changed(simulator, invoice, now, kind="CREATE")
+        return keep_invoice(simulator, invoice, now, kind="CREATE")
 
 
 def _new_invoice(
@@ -184,15 +184,15 @@ def _new_invoice(
 def add_contact(simulator: Simulator, organisation_id: str, name: str, email: str = "", number: str | None = None) -> Contact:
     with simulator.change() as now:
         contact = Contact(id=str(uuid.uuid4()), organisation=organisation_id, number=number, name="-", email=email, updated=now)
-        books.rename(contact, name, _active_names(simulator, contact), now)
-        return _changed_contact(simulator, contact, now, "CREATE")
+        books.rename(contact, name, active_names(simulator, contact), now)
+        return keep_contact(simulator, contact, now, "CREATE")
 
 
 def rename(simulator: Simulator, contact_id: str, name: str) -> Contact:
     with simulator.change() as now:
         contact = ledger.contact(simulator.store, contact_id)
-        books.rename(contact, name, _active_names(simulator, contact), now)
-        return _changed_contact(simulator, contact, now)
+        books.rename(contact, name, active_names(simulator, contact), now)
+        return keep_contact(simulator, contact, now)
 
 
 def set_email(simulator: Simulator, contact_id: str, email: str) -> Contact:
@@ -200,21 +200,21 @@ def set_email(simulator: Simulator, contact_id: str, email: str) -> Contact:
         contact = ledger.contact(simulator.store, contact_id)
         contact.email = email.strip()
         books.touch(contact, now)
-        return _changed_contact(simulator, contact, now)
+        return keep_contact(simulator, contact, now)
 
 
 def archive(simulator: Simulator, contact_id: str) -> Contact:
     with simulator.change() as now:
         contact = ledger.contact(simulator.store, contact_id)
         books.archive(contact, now)
-        return _changed_contact(simulator, contact, now)
+        return keep_contact(simulator, contact, now)
 
 
 def restore(simulator: Simulator, contact_id: str) -> Contact:
     with simulator.change() as now:
         contact = ledger.contact(simulator.store, contact_id)
         books.restore(contact, now)
-        return _changed_contact(simulator, contact, now)
+        return keep_contact(simulator, contact, now)
 
 
 def merge(simulator: Simulator, contact_id: str, into: str) -> Contact:
@@ -227,8 +227,8 @@ def merge(simulator: Simulator, contact_id: str, into: str) -> Contact:
         moved: list[Invoice | Credit] = [*invoices, *credits]
         for document in moved:
             webhooks.announce(simulator.store, simulator.settings.issuer, "UPDATE", document, now)
-        _changed_contact(simulator, target, now)
-        return _changed_contact(simulator, source, now)
+        keep_contact(simulator, target, now)
+        return keep_contact(simulator, source, now)
 
 
 def _invoice(simulator: Simulator, invoice_id: str) -> tuple[Invoice, Organisation]:
@@ -236,27 +236,41 @@ def _invoice(simulator: Simulator, invoice_id: str) -> tuple[Invoice, Organisati
     return invoice, ledger.organisation(simulator.store, invoice.organisation)
 
 
-def _changed(simulator: Simulator, invoice: Invoice, now: datetime, *also: Payment, kind: str = "UPDATE") -> Invoice:
-    ledger.save(simulator.store, invoice, *also)
+def keep_invoice(simulator: Simulator, invoice: Invoice, now: datetime, *payments: Payment, kind: str = "UPDATE") -> Invoice:
+    """Stores a changed invoice with the payments that changed it, and announces it. Raises Refused in a locked period."""
+    organisation = ledger.organisation(simulator.store, invoice.organisation)
+    for day in [payment.date for payment in payments] or [invoice.date]:
+        books.check_unlocked(organisation, day)
+    ledger.save(simulator.store, invoice, *payments)
     webhooks.announce(simulator.store, simulator.settings.issuer, kind, invoice, now)
     return invoice
 
 
-def _changed_contact(simulator: Simulator, contact: Contact, now: datetime, kind: str = "UPDATE") -> Contact:
+def keep_contact(simulator: Simulator, contact: Contact, now: datetime, kind: str = "UPDATE") -> Contact:
+    """Stores a changed contact and announces it."""
     ledger.save(simulator.store, contact)
     webhooks.announce(simulator.store, simulator.settings.issuer, kind, contact, now)
     return contact
 
 
-def _active_names(simulator: Simulator, contact: Contact) -> Sequence[str]:
+def active_names(simulator: Simulator, contact: Contact) -> Sequence[str]:
     sql = "SELECT json_extract(doc, '$.name') AS name FROM contacts WHERE organisation = ? AND status = 'ACTIVE' AND id <> ?"
     return [row["name"] for row in simulator.store.rows(sql, contact.organisation, contact.id)]
 
 
-def _check_number(simulator: Simulator, invoice: Invoice, number: str) -> None:
+def check_number(simulator: Simulator, invoice: Invoice, number: str) -> None:
     """Numbers of sales invoices are unique, deleted drafts included. Raises Refused."""
     if not 1 <= len(number) <= 255:
         raise Refused("The invoice number must have between 1 and 255 characters")
     sql = "SELECT 1 FROM invoices WHERE organisation = ? AND type = 'ACCREC' AND number = ? AND id <> ?"
     if invoice.type == "ACCREC" and simulator.store.row(sql, invoice.organisation, fold(number), invoice.id):
         raise Refused("Invoice # must be unique.")
+
+
+def lock(simulator: Simulator, organisation_id: str, until: date | None) -> Organisation:
+    """Sets the period lock date: nothing dated on it or before can be changed. None takes it away."""
+    with simulator.change():
+        organisation = ledger.organisation(simulator.store, organisation_id)
+        organisation.locked_until = until
+        simulator.store.run("UPDATE organisations SET doc = ? WHERE id = ?", organisation.model_dump_json(), organisation.id)
+        return organisation

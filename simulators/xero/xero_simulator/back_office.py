@@ -178,6 +178,17 @@ async def add_contact(request: Request, simulator: Running, key: str) -> Respons
     return _attempt(back, "Client created", lambda: actions.add_contact(simulator, organisation.id, *given))
 
 
+@router.post("/back-office/organisations/{key}/lock")
+async def lock(request: Request, simulator: Running, key: str) -> Response:
+    """Sets the period lock date; an empty one takes it away."""
+    organisation, form = ledger.organisation(simulator.store, key), await _form(request)
+    return _attempt(
+        f"/back-office/organisations/{quote(key)}",
+        "The lock date was set" if form.get("until") else "The books are unlocked",
+        lambda: actions.lock(simulator, organisation.id, _day(form, "until")),
+    )
+
+
 @router.post("/back-office/faults")
 async def set_fault(request: Request, simulator: Running) -> Response:
     """Switches one fault on or off; without a name, all off."""
@@ -292,21 +303,18 @@ def _money(form: Form, name: str = "amount") -> Decimal:
     return amount
 
 
-def _part_pay(simulator: Simulator, invoice_id: str, form: Form) -> Invoice:
-    """The amount typed, or half of what is due."""
-    if form.get("amount"):
-        return actions.pay(simulator, invoice_id, _money(form), "back office")
-    return actions.part_pay(simulator, invoice_id)
-
-
 def _edit_fields(form: Form) -> dict[str, Any]:
     fields: dict[str, Any] = {name: form.get(name) or None for name in ("number", "reference", "description")}
-    try:
-        fields["due"] = date.fromisoformat(form["due"]) if form.get("due") else None
-    except ValueError:
-        raise Refused("A date looks like 2026-11-30") from None
+    fields["due"] = _day(form, "due")
     fields["unit"] = _money(form, "unit") if form.get("unit") else None
     return fields
+
+
+def _day(form: Form, name: str) -> date | None:
+    try:
+        return date.fromisoformat(form[name]) if form.get(name) else None
+    except ValueError:
+        raise Refused("A date looks like 2026-11-30") from None
 
 
 def _contact_numbered(simulator: Simulator, organisation: str, form: Form) -> str:

@@ -14,6 +14,7 @@ from xero_simulator.documents import (
     Dated,
     Invoice,
     Line,
+    Organisation,
     Payment,
 )
 
@@ -32,6 +33,13 @@ class Refused(Exception):
 
 def rounded(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def check_unlocked(organisation: Organisation, day: date) -> None:
+    """Raises Refused for a day that lies in a locked period."""
+    locked = organisation.locked_until
+    if locked and day <= locked:
+        raise Refused(f"The document date cannot be before the period lock date, currently set at {locked:%d %B %Y}")
 
 
 def touch(document: Dated, now: datetime) -> None:
@@ -146,6 +154,17 @@ def allocate(invoice: Invoice, credit: Credit, amount: Decimal, day: date, alloc
     _settle(credit, day)
     touch(invoice, now)
     touch(credit, now)
+
+
+def take_back_credit(invoice: Invoice, credit: Credit, allocation_id: str, now: datetime) -> None:
+    """Ends one allocation: the invoice is due again, the credit free again. Raises Refused when there is no such allocation."""
+    if allocation_id not in {allocation.id for allocation in credit.allocations}:
+        raise Refused("Allocation not found")
+    invoice.credits = [shown for shown in invoice.credits if shown.id != allocation_id]
+    credit.allocations = [allocation for allocation in credit.allocations if allocation.id != allocation_id]
+    for document in (invoice, credit):
+        _settle(document, document.date)
+        touch(document, now)
 
 
 def move(invoice: Invoice, target: Contact, now: datetime) -> None:

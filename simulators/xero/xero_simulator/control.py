@@ -1,11 +1,12 @@
 """The back office as JSON, for tests: the same actions, faults, clock, logs and states. No login."""
 
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from xero_simulator import connections, day, ledger
+from xero_simulator import actions, connections, day, ledger
 from xero_simulator.demo.plant import anchor_of, plant, start_new_day
 from xero_simulator.faults import Faults
 from xero_simulator.limits import Tier
@@ -32,6 +33,11 @@ class Played(Body):
     at_once: bool = False
 
 
+class Locked(Body):
+    tenant: str
+    until: date | None = Field(None, description="The lock is taken away when absent")
+
+
 class Limits(Body):
     tier: Tier | None = Field(None, description="As it is when absent")
     clear: bool = Field(False, description="Begin every minute and day anew")
@@ -55,6 +61,13 @@ async def list_organisations(simulator: Running) -> list[dict[str, Any]]:
     """`key`, `id`, name and the rest of each, with its anchor day. `tenant` everywhere takes an id, a short code or a key."""
     found = ledger.organisations(simulator.store)
     return [{**it.model_dump(mode="json"), "anchor_day": anchor_of(simulator.store, it).isoformat()} for it in found]
+
+
+@router.post("/lock")
+async def lock(simulator: Running, body: Locked) -> dict[str, Any]:
+    """The period lock date: nothing dated on it or before can be changed."""
+    organisation = ledger.organisation(simulator.store, body.tenant)
+    return actions.lock(simulator, organisation.id, body.until).model_dump(mode="json")
 
 
 @router.get("/logins")

@@ -22,6 +22,7 @@ class Organisation(BaseModel):
     sales_tax: str
     created: datetime
     currencies: list[str] = []
+    locked_until: Day | None = None
 
     def day_of(self, moment: datetime) -> Day:
         """The calendar day of an instant where the organisation is."""

@@ -137,9 +137,10 @@ def list_contacts(store: Store, organisation: Organisation, query: Query) -> Fou
     return _list(store, CONTACTS, conditions, query)
 
 
-def list_credit_notes(store: Store, organisation: Organisation, query: Query) -> Found[Credit]:
+def list_credits(store: Store, organisation: Organisation, query: Query, kind: str) -> Found[Credit]:
+    """Credit notes, overpayments or prepayments."""
     conditions = _Conditions(organisation)
-    conditions.add("kind = 'credit_note'")
+    conditions.add("kind = ?", kind)
     return _list(store, CREDITS, conditions, query)
 
 
@@ -189,8 +190,11 @@ def find_contact(store: Store, organisation: Organisation, key: str) -> Contact:
     return _find(store, CONTACTS, organisation, key)
 
 
-def find_credit_note(store: Store, organisation: Organisation, key: str) -> Credit:
-    return _find(store, CREDITS, organisation, key)
+def find_credit(store: Store, organisation: Organisation, key: str, kind: str) -> Credit:
+    found = _find(store, CREDITS, organisation, key)
+    if found.kind != kind:
+        raise NothingHere
+    return found
 
 
 def find_payment(store: Store, organisation: Organisation, key: str) -> Payment:
@@ -237,9 +241,9 @@ def _money(hundredths: int) -> Decimal:
     return wire.money(Decimal(hundredths) / 100)
 
 
-def credit_note_shapes(store: Store, credits: list[Credit], detail: shapes.Detail) -> list[shapes.Json]:
+def credit_shapes(store: Store, credits: list[Credit], detail: shapes.Detail) -> list[shapes.Json]:
     contacts = ledger.contacts_by_id(store, (credit.contact for credit in credits))
-    return [shapes.credit_note(credit, contacts[credit.contact], detail) for credit in credits]
+    return [shapes.credit(credit, contacts[credit.contact], detail) for credit in credits]
 
 
 def payment_shapes(store: Store, payments: list[Payment]) -> list[shapes.Json]:

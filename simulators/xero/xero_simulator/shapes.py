@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 from xero_simulator import wire
-from xero_simulator.documents import AppliedCredit, AppliedPayment, Contact, Credit, Invoice, Line, Organisation, Payment
+from xero_simulator.documents import Allocation, AppliedCredit, AppliedPayment, Contact, Credit, Invoice, Line, Organisation, Payment
 
 Json = dict[str, Any]
 PHONES = ("DDI", "DEFAULT", "FAX", "MOBILE")
 LISTS_IN = {"credit_note": "CreditNotes", "overpayment": "Overpayments", "prepayment": "Prepayments"}
+TYPES = {"credit_note": "ACCRECCREDIT", "overpayment": "RECEIVE-OVERPAYMENT", "prepayment": "RECEIVE-PREPAYMENT"}
 IDS_IN = {"credit_note": "CreditNoteID", "overpayment": "OverpaymentID", "prepayment": "PrepaymentID"}
 
 
@@ -167,19 +168,18 @@ def payment(it: Payment, of: Invoice, contact: Contact) -> Json:
     }
 
 
-def credit_note(it: Credit, contact: Contact, detail: Detail) -> Json:
-    allocations = [
-        {
-            "AllocationID": a.id,
-            "Amount": wire.money(a.amount),
-            "Date": wire.day(a.date),
-            "Invoice": {"InvoiceID": a.invoice, "InvoiceNumber": a.number},
-        }
-        for a in it.allocations
-    ]
+def allocation(it: Allocation) -> Json:
+    invoice = {"InvoiceID": it.invoice, "InvoiceNumber": it.number}
+    return {"AllocationID": it.id, "Amount": wire.money(it.amount), "Date": wire.day(it.date), "Invoice": invoice}
+
+
+def credit(it: Credit, contact: Contact, detail: Detail) -> Json:
+    """A credit note, an overpayment or a prepayment."""
     used = sum((a.amount for a in it.allocations), Decimal("0.00"))
-    shape: Json = {"CreditNoteID": it.id, "CreditNoteNumber": it.number or "", "ID": it.id, "Type": "ACCRECCREDIT"}
-    shape.update(Payments=[_applied_payment(payment) for payment in it.payments], Allocations=allocations)
+    shape: Json = {IDS_IN[it.kind]: it.id, "ID": it.id, "Type": TYPES[it.kind]}
+    if it.kind == "credit_note":
+        shape["CreditNoteNumber"] = it.number or ""
+    shape.update(Payments=[_applied_payment(payment) for payment in it.payments], Allocations=[allocation(a) for a in it.allocations])
     shape.update(RemainingCredit=wire.money(it.remaining), AppliedAmount=wire.money(used), HasAttachments=False, HasErrors=False)
     shape.update(CurrencyRate=wire.rate(it.rate), Reference=it.reference, SentToContact=False)
     shape["Contact"] = contact_full(contact) if detail.whole_contact else contact_summary(contact)
@@ -189,7 +189,9 @@ def credit_note(it: Credit, contact: Contact, detail: Detail) -> Json:
 
 
 def organisation(it: Organisation) -> Json:
+    locked: Json = {"PeriodLockDate": wire.day(it.locked_until)} if it.locked_until else {}
     return {
+        **locked,
         "Name": it.name,
         "LegalName": it.name,
         "PaysTax": True,

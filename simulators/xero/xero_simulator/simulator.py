@@ -13,6 +13,7 @@ from joserfc.jwk import RSAKey
 from xero_simulator.calls import CallLog
 from xero_simulator.clock import Clock
 from xero_simulator.faults import Faults
+from xero_simulator.kept_answers import KeptAnswers
 from xero_simulator.limits import Limiter
 from xero_simulator.settings import Settings
 from xero_simulator.store import Store
@@ -42,6 +43,7 @@ class Simulator:
     faults: Faults
     sender: Sender
     limiter: Limiter
+    kept_answers: KeptAnswers = field(default_factory=KeptAnswers)
     calls: CallLog = field(default_factory=CallLog)
     day: Day = field(default_factory=Day)
 

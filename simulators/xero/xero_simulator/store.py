@@ -92,17 +92,17 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; a block inside another joins it."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
+        """All or nothing. A block inside another is undone alone when it fails, and kept only with the outer one."""
+        inside = self._db.in_transaction
+        self._db.execute("SAVEPOINT block" if inside else "BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("ROLLBACK TO block" if inside else "ROLLBACK")
+            if inside:
+                self._db.execute("RELEASE block")
             raise
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE block" if inside else "COMMIT")
 
     def run(self, sql: str, *values: Any) -> int:
         """Runs one statement and answers how many rows it changed."""

@@ -24,8 +24,19 @@ TIMEOUT = 5.0
 BATCH_WINDOW, SHUFFLE_WINDOW = 0.1, 2.0
 LARGEST_BATCH = 50
 RETRY_SECONDS = (1, 2, 5, 15, 60, 300)
-LATER_RETRIES, GIVE_UP_AFTER = 900, timedelta(hours=24)
-RESOURCES = {"INVOICE": "Invoices", "CONTACT": "Contacts", "CREDITNOTE": "CreditNotes"}
+LATER_RETRIES, GIVE_UP_AFTER, KEPT_FOR = 900, timedelta(hours=24), timedelta(days=31)
+RESOURCES = {
+    "INVOICE": "Invoices",
+    "CONTACT": "Contacts",
+    "CREDITNOTE": "CreditNotes",
+    "OVERPAYMENT": "Overpayments",
+    "PREPAYMENT": "Prepayments",
+}
+CREDITS = {
+    "credit_note": ("CREDITNOTE", "ACCRECCREDIT"),
+    "overpayment": ("OVERPAYMENT", "RECEIVE-OVERPAYMENT"),
+    "prepayment": ("PREPAYMENT", "RECEIVE-PREPAYMENT"),
+}
 
 log = logging.getLogger("xero_simulator.webhooks")
 
@@ -45,9 +56,7 @@ def announce(store: Store, public_url: str, kind: str, changed: Invoice | Contac
     """Stores a CREATE or UPDATE event, in the caller's transaction, if the app is connected to that organisation."""
     if not store.row("SELECT 1 FROM connections WHERE organisation = ? AND live", changed.organisation):
         return
-    category = {Invoice: "INVOICE", Contact: "CONTACT", Credit: "CREDITNOTE"}[type(changed)]
-    if isinstance(changed, Credit) and changed.kind != "credit_note":
-        return
+    category = CREDITS[changed.kind][0] if isinstance(changed, Credit) else "INVOICE" if isinstance(changed, Invoice) else "CONTACT"
     event: dict[str, Any] = {
         "resourceUrl": f"{public_url}/api.xro/2.0/{RESOURCES[category]}/{changed.id}",
         "resourceId": changed.id,
@@ -58,7 +67,7 @@ def announce(store: Store, public_url: str, kind: str, changed: Invoice | Contac
         "eventDateUtc": now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}",
     }
     if isinstance(changed, Credit):
-        event["data"] = {"Type": "ACCRECCREDIT", "Status": changed.status}
+        event["data"] = {"Type": CREDITS[changed.kind][1], "Status": changed.status}
     store.run("INSERT INTO events (body) VALUES (?)", json.dumps(event, separators=(",", ":")))
 
 
@@ -107,7 +116,12 @@ class Sender:
                 await self._deliver(client, row["id"])
 
     def _may_send(self) -> bool:
-        return not self.faults.webhooks_off
+        return not self.faults.webhooks_off and not self.disabled
+
+    @property
+    def disabled(self) -> bool:
+        """A delivery was refused for a day: nothing more is sent, and all is kept, until the probe passes."""
+        return self.store.row("SELECT 1 FROM deliveries WHERE state = 'stopped' LIMIT 1") is not None
 
     def _batch(self) -> None:
         with self.store.transaction():
@@ -171,11 +185,16 @@ class Sender:
         result = {"passed": all(answer["passed"] for answer in answers), "answers": answers}
         self.store.remember("intent_to_receive", json.dumps({"at": self.clock.now().isoformat(), **result}))
         if result["passed"]:
-            self.store.run(
-                "UPDATE deliveries SET state = 'waiting', created = ?, next = 0 WHERE state = 'stopped'", to_ms(self.clock.now())
-            )
-            self.wake()
+            self._resume()
         return result
+
+    def _resume(self) -> None:
+        """What was kept goes out again in its order; what is older than 31 days is lost."""
+        now = self.clock.now()
+        with self.store.transaction():
+            self.store.run("UPDATE deliveries SET state = 'lost' WHERE state = 'stopped' AND created < ?", to_ms(now - KEPT_FOR))
+            self.store.run("UPDATE deliveries SET state = 'waiting', created = ?, next = 0 WHERE state = 'stopped'", to_ms(now))
+        self.wake()
 
     def state(self, last: int = 50) -> dict[str, Any]:
         """The last deliveries, the newest first, and how many events and deliveries wait."""
@@ -184,6 +203,7 @@ class Sender:
         return {
             "unsent_events": self.store.number("SELECT COUNT(*) FROM events WHERE delivery IS NULL"),
             "waiting": self.store.number("SELECT COUNT(*) FROM deliveries WHERE state = 'waiting'"),
+            "disabled": self.disabled,
             "intent_to_receive": json.loads(result) if result else None,
             "deliveries": [_delivery(dict(row)) for row in rows],
         }
