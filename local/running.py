@@ -24,7 +24,8 @@ START_SECONDS = 120
 class Running:
     """The whole product, up. `state` is what `make up` writes into up.json."""
 
-    def __init__(self, data: Path, child: asyncio.subprocess.Process) -> None:
+    def __init__(self, data: Path, child: asyncio.subprocess.Process | None = None) -> None:
+        """Without a child it runs elsewhere: nothing of it can be killed."""
         self.data = data
         self.child = child
         self.state: dict[str, Any] = {}
@@ -53,7 +54,7 @@ class Running:
         """Waits until every part answers."""
 
         async def look() -> bool:
-            if self.child.returncode is not None:
+            if self.child and self.child.returncode is not None:
                 raise RuntimeError(f"make up ended with {self.child.returncode}:\n{tail(self.data / 'up.log', 40)}")
             self.state = self.read()
             return bool(self.state.get("ready"))
@@ -97,12 +98,8 @@ async def running(data: Path, **settings: str) -> AsyncIterator[Running]:
     system = Running(data, child)
     try:
         await system.ready()
-        ports = system.state["ports"]
-        system.inbox = Inbox(system.state["urls"]["inbox"])
-        system.xero = Xero(f"http://127.0.0.1:{ports['XERO_SIMULATOR_PORT']}")
-        yield system
-        await system.inbox.close()
-        await system.xero.close()
+        async with _with_simulators(system):
+            yield system
     finally:
         if child.returncode is None:
             child.terminate()
@@ -111,3 +108,24 @@ async def running(data: Path, **settings: str) -> AsyncIterator[Running]:
             except TimeoutError:
                 child.kill()
                 await child.wait()
+
+
+@asynccontextmanager
+async def attached(product: str, inbox: str, back_office: str) -> AsyncIterator[Running]:
+    """The product as it runs somewhere else with its simulators, for instance by docker-compose."""
+    system = Running(Path())
+    system.state = {"urls": {"product": product, "inbox": inbox, "back_office": back_office}}
+    async with _with_simulators(system):
+        yield system
+
+
+@asynccontextmanager
+async def _with_simulators(system: Running) -> AsyncIterator[None]:
+    urls = system.state["urls"]
+    system.inbox = Inbox(urls["inbox"])
+    system.xero = Xero(urls["back_office"].removesuffix("/back-office"))
+    try:
+        yield
+    finally:
+        await system.inbox.close()
+        await system.xero.close()

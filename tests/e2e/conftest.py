@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from local.running import Running, running
+from local.running import Running, attached, running
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -25,7 +26,14 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """Everything `make up` starts, on ports and data of its own."""
+    """Everything `make up` starts, on ports and data of its own; or what runs already, if RUNNING_AT names its three addresses
+
+    (product, inbox, back office, parted by spaces), for instance those docker-compose.yml publishes.
+    """
+    if elsewhere := os.environ.get("RUNNING_AT"):
+        async with attached(*elsewhere.split()) as system:
+            yield system
+        return
     async with running(tmp_path_factory.mktemp("system")) as system:
         yield system
 

@@ -184,16 +184,14 @@ def definitions(
         ],
     }
     if passwords is not None:
-        made["users"] = [
-            {
-                "name": name,
-                "password_hash": _password_hash(passwords[name]),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": [],
-            }
-            for name in services
-        ]
+        made["users"] = users({name: passwords[name] for name in services})
     return made
+
+
+def users(passwords: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The definitions' users, one for each service with a password; what they may do stands in the permissions."""
+    how = {"hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}
+    return [{"name": name, "password_hash": _password_hash(password), **how} for name, password in passwords.items()]
 
 
 def _password_hash(password: str) -> str:

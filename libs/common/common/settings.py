@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 SHIPPED_SECRETS = frozenset({"guest", "simulated-secret", "simulated-webhook-key", "change-me"})
 """Values that stand in this repository. Whoever reads it knows them, so production refuses them."""
 
 
 class ServiceSettings(BaseSettings):
-    """Settings all services share; each service adds its own. Environment names are the field names in upper case."""
+    """Settings all services share; each service adds its own. Environment names are the field names in upper case.
+
+    SECRETS_DIR names folders, parted by colons, whose files are settings too: `mongo_url` holds MONGO_URL. The environment wins.
+    """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -32,6 +36,19 @@ class ServiceSettings(BaseSettings):
     """Decides what is due today, and how times are written, where Xero does not tell an organisation's own time zone."""
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folders = [folder for folder in os.environ.get("SECRETS_DIR", "").split(":") if Path(folder).is_dir() and folder]
+        files = SecretsSettingsSource(settings_cls, secrets_dir=folders) if folders else file_secret_settings
+        return init_settings, env_settings, files
 
     @field_validator("default_time_zone")
     @classmethod

@@ -62,14 +62,14 @@ class Asked:
 async def discovery(simulator: Running) -> Response:
     if simulator.faults.offline:
         return door.offline()
-    issuer = simulator.settings.issuer
+    issuer, inside = simulator.settings.issuer, simulator.settings.inside
     return JSONResponse(
         {
             "issuer": issuer,
-            "jwks_uri": f"{issuer}/.well-known/openid-configuration/jwks",
+            "jwks_uri": f"{inside}/.well-known/openid-configuration/jwks",
             "authorization_endpoint": f"{issuer}{AUTHORIZE}",
-            "token_endpoint": f"{issuer}/connect/token",
-            "revocation_endpoint": f"{issuer}/connect/revocation",
+            "token_endpoint": f"{inside}/connect/token",
+            "revocation_endpoint": f"{inside}/connect/revocation",
             "scopes_supported": [*scopes.OPENID, *scopes.GRANULAR, *(f"{scope}.read" for scope in scopes.GRANULAR)],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "response_types_supported": ["code"],

@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     listen_host: str = "127.0.0.1"
     port: int = 8181
     public_url: str = "http://127.0.0.1:8181"
+    internal_url: str = ""
     data_dir: Path = Path(".local/xero-simulator")
     client_id: str = "simulated-client"
     client_secret: str = "simulated-secret"
@@ -31,6 +32,11 @@ class Settings(BaseSettings):
     @property
     def registered_redirects(self) -> list[str]:
         return [uri.strip() for uri in self.redirect_uris.split(",") if uri.strip()]
+
+    @property
+    def inside(self) -> str:
+        """Where services reach it, when containers make that another address than the browser's."""
+        return self.internal_url.rstrip("/") or self.issuer
 
     @property
     def issuer(self) -> str:

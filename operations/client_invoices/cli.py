@@ -1,0 +1,52 @@
+"""`client-invoices`: the operator's command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from client_invoices import setup
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sets up and looks after an installation of Client Invoices.",
+)
+setting_up = typer.Typer(no_args_is_help=True, help="Make keys, users and topology of a new installation; safe to repeat.")
+app.add_typer(setting_up, name="setup")
+console = Console()
+Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
+
+
+@setting_up.command("files")
+def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:5672") -> None:
+    """Make every key, ring, password and address that is missing."""
+    setup.make_files(folder, mongo=mongo, rabbitmq=rabbitmq)
+    console.print(f"Keys, rings and passwords are in {folder}. Back them up apart from the databases.")
+
+
+@setting_up.command("mongo")
+def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:27017") -> None:
+    """Make the database a replica set with one user for each service. Run it in the database's own network."""
+    setup.set_up_mongo(folder, member=member, at=at)
+    console.print(f"The replica set {setup.REPLICA_SET} and the services' users are there.")
+
+
+@setting_up.command("broker")
+def broker(folder: Folder, topology: Path = Path("topology.json"), at: str = "http://rabbitmq:15672") -> None:
+    """Declare exchange, queues, bindings and the services' users."""
+    setup.set_up_broker(folder, topology, at=at)
+    console.print("The broker's topology and users are there.")
+
+
+def main() -> None:
+    """Runs the command; what it cannot do is one sentence and exit code 1."""
+    try:
+        app()
+    except setup.NotReady as error:
+        Console(stderr=True).print(str(error))
+        raise SystemExit(1) from None
