@@ -267,6 +267,17 @@ async def test_without_xero_a_client_shared_with_shows_stored_invoices_and_anoth
     assert "Xero's limit of requests for Kōwhai & Hart Studio Ltd is used up for now" in await words(provider, CLIENT)
 
 
+async def test_a_load_that_waits_for_the_day_says_the_limit_and_when_it_goes_on(up: Upstream, provider: httpx.AsyncClient) -> None:
+    up.shares = [a_share(2, state="preparing", load_id="l1", load={"stored": 640, "total": 1200})]
+    waits = {"state": "waiting", "stored": 640, "total": 1200, "waiting_since": "2026-05-03T08:00:00Z", "reason": "xero_busy"}
+    up.loads["l1"] = {**waits, "limit": "day", "calls_a_day": 5000, "continues_at": "2026-05-03T20:00:00Z"}
+    page = await words(provider, CLIENT)
+    assert "Xero allows 5,000 requests a day for Kōwhai & Hart Studio Ltd. The rest continues about 4 May 2026, 08:00 NZST." in page
+    up.loads["l1"] = {**waits, "limit": "day", "calls_a_day": 1000}
+    page = await words(provider, CLIENT)
+    assert "Xero allows 1,000 requests a day for Kōwhai & Hart Studio Ltd. The rest continues by itself within a day." in page
+
+
 async def test_shared_with_tells_each_state(up: Upstream, provider: httpx.AsyncClient) -> None:
     up.shares = [
         a_share(1),

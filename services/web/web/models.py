@@ -124,6 +124,9 @@ class Load(Answer):
     total: int | None
     waiting_since: datetime | None = None
     reason: str | None = None
+    limit: Literal["minute", "day"] | None = None
+    continues_at: datetime | None = None
+    calls_a_day: int = 0
 
 
 class Share(Answer):

@@ -243,7 +243,8 @@ async def test_a_load_tells_how_far_it_is_to_its_own_organisation_only(world: An
     row = {"organisation_id": world.kowhai, "contact_id": CONTACT, **store.NEW_WORK, "stored": 640, "total": 1200}
     await world.db.collection(store.LOADS).insert_one({"_id": "lod_1", **row})
     told = (await world.get("loads/lod_1")).json()
-    assert told == {"state": "loading", "stored": 640, "total": 1200, "waiting_since": None, "reason": None}
+    waits = {"waiting_since": None, "reason": None, "limit": None, "continues_at": None}
+    assert told == {"state": "loading", "stored": 640, "total": 1200, "calls_a_day": 5000, **waits}
     assert (await world.get("loads/lod_1", OTHER_ORGANISATION)).status_code == 404
 
 

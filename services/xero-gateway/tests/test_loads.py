@@ -16,7 +16,7 @@ import pytest
 from common import claims
 from common.contracts.sharing import ShareEnded
 from common.contracts.xero_gateway import InvoicesFetched
-from xero_gateway import store
+from xero_gateway import store, xero_calls
 from xero_gateway.syncer import FirstLoads
 
 
@@ -64,6 +64,49 @@ async def lease_ends(world: Any) -> None:
     await world.db.collection(store.LOADS).update_many({}, long_ago)
 
 
+async def small_pages(world: Any) -> None:
+    """As a load has them after large answers: 100 invoices, so that there are many."""
+    await world.db.collection(store.LOADS).update_many({}, {"$set": {"page_size": 100}})
+
+
+async def test_pages_are_halved_until_xeros_answers_can_be_taken(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    contact = await world.large_contact()
+    await world.share(contact["id"], "shr_1", "lod_1")
+    reading = FirstLoads(world.service.app.state.xero)
+    sizes: list[int] = []
+    while row := await claimed_load(world):
+        if len(sizes) == 1:
+            monkeypatch.setattr(xero_calls, "LARGEST_ANSWER", 400_000)
+        await reading.load(world.db, [row])
+        sizes.append(row.get("page_size", 512))
+    assert sizes[:2] == [512, 512]
+    assert sizes[-1] < 512
+    batches = await world.service.published(InvoicesFetched)
+    found = Counter(it.invoice_id for batch in batches for it in batch.invoices)
+    assert set(found.values()) == {1}
+    assert len(found) == batches[-1].stored == batches[-1].total > 1000
+
+
+async def test_a_load_says_about_when_the_day_limit_lets_it_go_on(working: Any, eventually: Any) -> None:
+    contact = await working.contact("C-001")
+    await working.act("faults", limit_day=True)
+    await working.share(contact["id"], "shr_1", "lod_1")
+
+    async def told() -> Any:
+        load = (await working.get("loads/lod_1")).json()
+        return load if load["state"] == "waiting" else None
+
+    waiting = await eventually(told)
+    calls = (await working.get("calls")).json()
+    assert (waiting["reason"], waiting["limit"], waiting["calls_a_day"]) == ("xero_busy", "day", 5000)
+    assert waiting["continues_at"] == calls["resets_at"]
+    await working.act("faults", limit_day=False)
+    await working.hurry()
+    await working.loaded("C-001")
+    done = (await working.get("loads/lod_1")).json()
+    assert (done["limit"], done["continues_at"]) == (None, None)
+
+
 async def test_a_load_goes_on_after_its_process_was_killed(world: Any) -> None:
     """Killed before each page in turn, and one killed process comes back to life with its old claim: it changes nothing."""
     contact = await world.large_contact()
@@ -105,6 +148,7 @@ async def test_kill_9_in_the_middle_of_a_load_loses_and_repeats_nothing(world: A
     contact = await world.large_contact()
     await world.act("faults", slow_seconds=0.1)
     await world.share(contact["id"], "shr_1", "lod_1")
+    await small_pages(world)
 
     async def stored() -> int:
         load = await store.find_load(world.db, world.kowhai, "lod_1")
@@ -132,6 +176,7 @@ async def test_invoices_that_change_while_they_are_loaded_are_not_lost(world: An
     """When 800 are read, two of those go to another contact, which pulls the others over the edges of pages."""
     contact = await world.large_contact()
     await world.share(contact["id"], "shr_1", "lod_1")
+    await small_pages(world)
     reading = FirstLoads(world.service.app.state.xero)
     first, second, *_, last = await world.untouched(contact["number"])
     new, draft, pages = "", "", 0

@@ -37,19 +37,29 @@ def a_page(total: int) -> InvoicesPage:
     ],
 )
 def test_pages_already_read_are_read_again_when_the_list_shrank(number: int, known_total: int, total: int, following: int) -> None:
-    assert page_after(a_load(next_page=number, total=known_total), a_page(total)) == following
+    assert page_after(a_load(next_page=number, total=known_total, page_size=100), a_page(total)) == following
 
 
 def test_batches_hold_every_invoice_once_and_never_too_much() -> None:
-    long = [a_raw_line(Description="x" * 4000) for _ in range(100)]
+    long = [a_raw_line(Description="ก" * 1333) for _ in range(100)]
     invoices = [an_invoice(f"INV-{n}") for n in range(230)] + [an_invoice(f"long-{n}", LineItems=long) for n in range(6)]
     invoices.insert(5, an_invoice("huge", LineItems=long * 4))
     batches = list(batches_of(invoices))
     assert [invoice.number for batch in batches for invoice in batch] == [invoice.number for invoice in invoices]
     assert max(len(batch) for batch in batches) == 100
     for batch in batches:
-        assert len(batch) == 1 or sum(len(invoice.model_dump_json()) for invoice in batch) <= BATCH_BYTES
+        assert len(batch) == 1 or sum(len(invoice.model_dump_json().encode()) for invoice in batch) <= BATCH_BYTES
     assert [invoice.number for invoice in next(batch for batch in batches if len(batch) == 1)] == ["huge"]
+
+
+def test_a_halved_page_begins_where_the_whole_one_did() -> None:
+    load: Load | None = a_load(next_page=3)
+    seen = []
+    while load is not None:
+        seen.append((load.page_size, (load.next_page - 1) * load.page_size))
+        load = load.halved
+    assert [size for size, _ in seen] == [512, 256, 128, 64, 32, 16, 8, 4, 2, 1]
+    assert {start for _, start in seen} == {1024}
 
 
 def test_news_of_two_contacts_never_travel_together() -> None:
@@ -72,6 +82,8 @@ def test_waiting_follows_xero_and_grows_to_a_minute() -> None:
 def test_people_are_told_that_a_load_waits_only_while_it_does() -> None:
     assert a_load().shown_state == "loading"
     assert a_load(reason="xero_busy").shown_state == "waiting"
+    assert a_load(reason="xero_busy", limit="minute").shown_state == "loading"
+    assert a_load(reason="xero_busy", limit="day").shown_state == "waiting"
     assert a_load(state="complete").shown_state == "complete"
     assert a_load(state="cancelled", reason="xero_busy").shown_state == "cancelled"
 

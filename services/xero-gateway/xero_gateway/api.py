@@ -115,13 +115,19 @@ class CallsView(BaseModel):
 
 
 class LoadView(BaseModel):
-    """How far a first load is: invoices stored of total, and why it waits, if it does."""
+    """How far a first load is: invoices stored of total, and why it waits, if it does.
+
+    When it waits for a limit of Xero's, `limit` names it and `continues_at` says about when it goes on, where that is known.
+    """
 
     state: Literal["loading", "waiting", "complete", "cancelled"]
     stored: int
     total: int | None
     waiting_since: datetime | None
     reason: str | None
+    limit: Limit | None
+    continues_at: datetime | None
+    calls_a_day: int
 
 
 @router.get("/internal/organisations/{organisation_id}/contacts")
@@ -196,11 +202,21 @@ async def get_calls(organisation_id: str, _: CurrentProvider, db: Db, budget: Bu
 
 
 @router.get("/internal/organisations/{organisation_id}/loads/{load_id}")
-async def get_load(organisation_id: str, load_id: str, _: CurrentProvider, db: Db) -> LoadView:
+async def get_load(organisation_id: str, load_id: str, _: CurrentProvider, db: Db, budget: BudgetOf) -> LoadView:
     load = await store.find_load(db, organisation_id, load_id)
     if load is None:
         raise NotFound
-    return LoadView(state=load.shown_state, stored=load.stored, total=load.total, waiting_since=load.waiting_since, reason=load.reason)
+    left = await budget.calls_left(db, organisation_id)
+    return LoadView(
+        state=load.shown_state,
+        stored=load.stored,
+        total=load.total,
+        waiting_since=load.waiting_since,
+        reason=load.reason,
+        limit=load.limit,
+        continues_at={"day": left.day_resets_at, "minute": load.due_at}.get(load.limit or ""),
+        calls_a_day=left.a_day,
+    )
 
 
 @router.post("/webhooks/xero")

@@ -13,7 +13,7 @@ from xero_gateway.errors import XeroProblem
 from xero_gateway.marks import report_faults
 from xero_gateway.models import InvoicesPage, Load, Published, batches_of, page_after, wait_after
 
-UNTROUBLED: dict[str, Any] = {"reason": None, "waiting_since": None, "attempts": 0, "reported": 0}
+UNTROUBLED: dict[str, Any] = {"reason": None, "limit": None, "waiting_since": None, "attempts": 0, "reported": 0}
 
 
 async def take_page(tx: Tx, row: Document, contact_name: str, page: InvoicesPage) -> None:
@@ -36,7 +36,18 @@ async def wait_for_xero(db: Database, row: Document, problem: XeroProblem) -> No
     """Gives the load back until Xero can be read again; people are told why and since when."""
     since = row.get("waiting_since") or await db.now()
     wait = wait_after(problem, row["attempts"])
-    await store.give_back(db, store.LOADS, [row], wait, reason=problem.code, waiting_since=since)
+    limit = problem.extra.get("limit")
+    await store.give_back(db, store.LOADS, [row], wait, reason=problem.code, limit=limit, waiting_since=since)
+
+
+async def halve_pages(tx: Tx, row: Document) -> bool:
+    """Makes pages half as large from here on; False when one holds a single invoice already. Raises LeaseLost."""
+    load = Load.model_validate(row).halved
+    if load is None:
+        return False
+    update = claims.later(0, counted=False, page_size=load.page_size, next_page=load.next_page)
+    await claims.finish(tx, store.LOADS, row, update)
+    return True
 
 
 async def _fresh(tx: Tx, load: Load, page: InvoicesPage) -> tuple[list[Invoice], set[str]]:

@@ -12,7 +12,6 @@ from xero_gateway.budget import Budget
 from xero_gateway.clients import AccessTokens
 from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
-from xero_gateway.models import CALLS_A_DAY
 from xero_gateway.settings import Settings
 from xero_gateway.store import INDEXES
 from xero_gateway.syncer import Changes, FirstLoads, Reconciliation
@@ -33,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         routers=[router],
         handlers=HANDLERS,
-        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds, CALLS_A_DAY)],
+        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day)],
         indexes=INDEXES,
         resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},
     )

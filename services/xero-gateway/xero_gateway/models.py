@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.contracts.xero_gateway import Invoice, InvoiceSummary
+from xero_gateway.call_limits import Limit
 from xero_gateway.errors import XeroBusy, XeroNeedsReauth, XeroProblem
 
 OVERLAP = timedelta(minutes=5)
 """How far before a known moment changes are asked for again: clocks differ, and If-Modified-Since counts whole seconds."""
 
-CALLS_A_DAY = 5000
 PART_OF_DAY = 0.1
 """How much of an organisation's daily calls asking for changes may use."""
 
@@ -27,7 +27,9 @@ QUIET_PASSES = 4
 
 BATCH_INVOICES = 100
 BATCH_BYTES = 1024 * 1024
-LOAD_PAGE = 100
+LOAD_PAGE = 512
+"""Invoices a call of a first load asks for; halved, down to one, while Xero's answers are too large."""
+
 IDS_AT_ONCE = 40
 """Xero answers 404 when a query grows too long, at a little over 50 ids."""
 
@@ -169,15 +171,25 @@ class Load(Shape):
     batches: int = 0
     stored: int = 0
     total: int | None = None
+    page_size: int = LOAD_PAGE
     reason: Literal["xero_unavailable", "xero_busy", "xero_needs_reauth"] | None = None
+    limit: Limit | None = None
     waiting_since: datetime | None = None
+    due_at: datetime | None = None
 
     @property
     def shown_state(self) -> Literal["loading", "waiting", "complete", "cancelled"]:
-        """What people are told about it."""
+        """What people are told about it. Waiting for the next minute of Xero's limit is how a long load goes on."""
         if self.state == "pending":
-            return "waiting" if self.reason else "loading"
+            return "waiting" if self.reason and self.limit != "minute" else "loading"
         return self.state
+
+    @property
+    def halved(self) -> Load | None:
+        """The same load, about to read the first half of its page; None when a page holds one invoice already."""
+        if self.page_size < 2:
+            return None
+        return self.model_copy(update={"page_size": self.page_size // 2, "next_page": self.next_page * 2 - 1})
 
     @property
     def changes_since(self) -> datetime:
@@ -194,7 +206,7 @@ def page_after(load: Load, page: InvoicesPage) -> int | None:
     """
     shrunk_by = (load.total or 0) - page.total
     if load.next_page > 1 and shrunk_by > 0:
-        return max(1, load.next_page - -(-shrunk_by // LOAD_PAGE))
+        return max(1, load.next_page - -(-shrunk_by // load.page_size))
     return load.next_page + 1 if load.next_page < page.pages else None
 
 
@@ -203,7 +215,7 @@ def batches_of(invoices: Sequence[Invoice]) -> Iterator[list[Invoice]]:
     batch: list[Invoice] = []
     held = 0
     for invoice in invoices:
-        size = len(invoice.model_dump_json())
+        size = len(invoice.model_dump_json().encode())
         if batch and (len(batch) == BATCH_INVOICES or held + size > BATCH_BYTES):
             yield batch
             batch, held = [], 0

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 from common.mongo import Database, Document
 from xero_gateway import loads, marks, organisations, reconciliations, store
 from xero_gateway.call_limits import BACKGROUND
-from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth
-from xero_gateway.models import IDS_AT_ONCE, LOAD_PAGE, Findings, Load, wait_after
+from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth, XeroTooLarge
+from xero_gateway.models import IDS_AT_ONCE, Findings, Load, wait_after
 from xero_gateway.workers import work_off
 from xero_gateway.xero import Xero
 
@@ -80,6 +80,9 @@ class FirstLoads:
         for row in rows:
             try:
                 await self._load_page(db, row)
+            except XeroTooLarge as problem:
+                if not await db.transact(loads.halve_pages, row):
+                    await loads.wait_for_xero(db, row, problem)
             except XERO_PROBLEMS as problem:
                 await loads.wait_for_xero(db, row, problem)
 
@@ -88,9 +91,9 @@ class FirstLoads:
         organisation, contact, number = load.organisation_id, load.contact_id, load.next_page
         name = load.contact_name or (await self._xero.contact(db, organisation, contact, BACKGROUND)).name
         if load.phase == "pages":
-            page = await self._xero.shareable_invoices(db, organisation, contact, number, LOAD_PAGE)
+            page = await self._xero.shareable_invoices(db, organisation, contact, number, load.page_size)
         else:
-            page = await self._xero.invoices_changed(db, organisation, contact, load.changes_since, number, LOAD_PAGE)
+            page = await self._xero.invoices_changed(db, organisation, contact, load.changes_since, number, load.page_size)
         await db.transact(loads.take_page, row, name, page)
 
 
