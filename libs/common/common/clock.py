@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -20,3 +20,8 @@ def milliseconds(moment: datetime) -> datetime:
 def local_date(moment: datetime, time_zone: str) -> date:
     """The calendar date of a moment in an IANA time zone: the day that decides what is due or overdue."""
     return moment.astimezone(ZoneInfo(time_zone)).date()
+
+
+def end_of_day(day: date, time_zone: str) -> datetime:
+    """The moment in UTC at which a date is over in an IANA time zone: the first of the next day."""
+    return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)).astimezone(UTC)

@@ -1,27 +1,30 @@
-"""The routes of sharing: for providers, for clients, for portal. Each admits one kind of caller and runs one use case."""
+"""The routes for providers and for portal. Each admits one kind of caller and runs one use case; client_api has those for clients."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, StringConstraints
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field, StringConstraints
 
-from common.addresses import InvalidAddress, canonical
 from common.contracts.invoice_lists import InvoiceList, View
 from common.crypto import KeyRing
-from common.errors import NotFound
-from common.http import CurrentClient, CurrentProvider, Db, Now, caller
-from common.identity import CallerIdentity
-from sharing import client_views, contacts, invitations, shares, store
-from sharing.client_views import Home, OneInvoice, SenderInvoices
+from common.errors import NotFound, ServiceError
+from common.http import CurrentProvider, Db, Now, caller
+from common.identity import CallerIdentity, ProviderIdentity
+from common.mongo import Database
+from sharing import contacts, invitations, share_views, shares, store
 from sharing.contacts import SharedClients
 from sharing.errors import InvalidShareAddress
 from sharing.invitations import PressedInvitation
+from sharing.models import Policy, Share
 from sharing.settings import Settings
-from sharing.shares import Outcome, ShareView
+from sharing.share_views import AddressUse, ShareView
+from sharing.shares import Outcome, Terms
 
 router = APIRouter(prefix="/internal")
 
@@ -42,19 +45,50 @@ Portal = Annotated[CallerIdentity, Depends(caller("portal"))]
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 Search = Annotated[str, Query(max_length=200)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-ClientView = Literal["to_pay", "overdue", "paid", "all"]
+Typed = Annotated[str, StringConstraints(max_length=1000)]
+ShareIds = Annotated[list[Annotated[str, StringConstraints(max_length=40)]], Field(min_length=1, max_length=store.PAGE_SIZE)]
+MOST_ADDRESSES = 20
 
 
-class NewShare(BaseModel):
-    """Whom to give access, and what the contact is called in Xero now."""
+class NewShares(Policy):
+    """Whom to give access to what, until which day, and what the contact is called in Xero now."""
 
-    email: Annotated[str, StringConstraints(max_length=1000)]
+    emails: Annotated[list[Typed], Field(min_length=1, max_length=MOST_ADDRESSES)]
     contact_name: Name
+    ends_on: date | None = None
+
+
+class Invited(BaseModel):
+    """What became of one address as it was typed; `reason` is the code of a refusal, `share` missing with it."""
+
+    email: str
+    outcome: Outcome | Literal["refused"]
+    reason: str | None = None
+    share: ShareView | None = None
 
 
 class InviteAnswer(BaseModel):
-    share: ShareView
-    outcome: Outcome
+    results: list[Invited]
+
+
+class SharesToEnd(BaseModel):
+    share_ids: ShareIds
+
+
+class Ended(BaseModel):
+    """What became of one share: `ended_at` is None when there is no such share or it could not be ended now, and `reason` says which."""
+
+    share_id: str
+    ended_at: datetime | None = None
+    reason: str | None = None
+
+
+class EndedShares(BaseModel):
+    results: list[Ended]
+
+
+class AddressUses(BaseModel):
+    uses: list[AddressUse]
 
 
 class ShareCounts(BaseModel):
@@ -73,7 +107,7 @@ class LiveShares(BaseModel):
 
 
 class Address(BaseModel):
-    email: Annotated[str, StringConstraints(max_length=1000)]
+    email: Typed
 
 
 class KnownAddress(BaseModel):
@@ -85,10 +119,6 @@ class KnownAddress(BaseModel):
 
 class Invitation(BaseModel):
     invitation: Annotated[str, StringConstraints(max_length=200)]
-
-
-class InvitationSender(BaseModel):
-    organisation_id: str
 
 
 # ── for providers
@@ -111,40 +141,68 @@ async def list_clients(organisation_id: str, provider: CurrentProvider, db: Db, 
 @router.get("/organisations/{organisation_id}/shares")
 async def list_live_shares(organisation_id: str, provider: CurrentProvider, db: Db, page: Page = 1) -> LiveShares:
     found, total = await store.list_live_shares(db, provider.organisation_id, page)
-    return LiveShares(shares=await shares.view_shares(db, found), page=page, page_size=store.PAGE_SIZE, total=total)
+    return LiveShares(shares=await share_views.view_shares(db, found), page=page, page_size=store.PAGE_SIZE, total=total)
 
 
 @router.get("/organisations/{organisation_id}/shares/{share_id}")
 async def show_share(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> ShareView:
-    return await shares.view_share(db, provider, share_id)
+    return await share_views.view_share(db, provider, share_id)
 
 
 @router.post("/organisations/{organisation_id}/shares/{share_id}/end")
-async def end_share(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> ShareView:
-    await db.transact(shares.end_share, provider, share_id)
-    return await shares.view_share(db, provider, share_id)
+async def revoke_share(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> ShareView:
+    await db.transact(shares.revoke_share, provider, share_id)
+    return await share_views.view_share(db, provider, share_id)
+
+
+@router.post("/organisations/{organisation_id}/shares/end")
+async def revoke_shares(organisation_id: str, wanted: SharesToEnd, provider: CurrentProvider, db: Db) -> EndedShares:
+    """Each in its own transaction, so that one that cannot be ended keeps no other from ending."""
+    return EndedShares(results=[await _revoked(db, provider, share_id) for share_id in dict.fromkeys(wanted.share_ids)])
+
+
+@router.get("/organisations/{organisation_id}/address-uses")
+async def list_uses(
+    organisation_id: str, provider: CurrentProvider, db: Db, email: Annotated[list[str], Query(max_length=MOST_ADDRESSES)]
+) -> AddressUses:
+    """Where these addresses have access already; what is no address has none."""
+    known = [address for address in (_address_or_none(text) for text in email) if address]
+    return AddressUses(uses=await share_views.list_uses(db, provider, known))
 
 
 @router.post("/organisations/{organisation_id}/shares/{share_id}/resend")
 async def resend_invitation(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db, ring: Ring) -> ShareView:
     await db.transact(invitations.resend_invitation, provider.organisation_id, share_id, ring)
-    return await shares.view_share(db, provider, share_id)
+    return await share_views.view_share(db, provider, share_id)
 
 
 @router.get("/organisations/{organisation_id}/contacts/{contact_id}/shares")
 async def list_shares_of_contact(organisation_id: str, contact_id: str, provider: CurrentProvider, db: Db) -> SharesOfContact:
     found = await store.list_shares_of_contact(db, provider.organisation_id, contact_id)
-    return SharesOfContact(shares=await shares.view_shares(db, found))
+    return SharesOfContact(shares=await share_views.view_shares(db, found))
 
 
-@router.post("/organisations/{organisation_id}/contacts/{contact_id}/shares", status_code=201)
-async def invite_client(
-    organisation_id: str, contact_id: str, wanted: NewShare, provider: CurrentProvider, db: Db, ring: Ring, response: Response
+@router.post("/organisations/{organisation_id}/contacts/{contact_id}/shares")
+async def invite_clients(
+    organisation_id: str,
+    contact_id: str,
+    wanted: NewShares,
+    provider: CurrentProvider,
+    db: Db,
+    ring: Ring,
+    time_zone: DefaultTimeZone,
 ) -> InviteAnswer:
+    """Each address in its own transaction, with a result of its own. What stops the first one is the answer to all."""
     _require_uuid(contact_id)
-    share, outcome = await db.transact(shares.invite_client, provider, contact_id, wanted.email, wanted.contact_name, ring)
-    response.status_code = 201 if outcome == "invited" else 200
-    return InviteAnswer(share=await shares.view_share(db, provider, share.id), outcome=outcome)
+    policy = Policy(from_date=wanted.from_date, invoice_ids=wanted.invoice_ids)
+    terms = Terms(policy, wanted.ends_on, time_zone)
+    results: dict[str, Invited] = {}
+    for email in wanted.emails:
+        known = _address_or_none(email) or email
+        if known not in results:
+            invite = partial(db.transact, shares.invite_client, provider, contact_id, email, wanted.contact_name, terms, ring)
+            results[known] = await _invited(db, email, invite, is_first=not results)
+    return InviteAnswer(results=list(results.values()))
 
 
 @router.get("/organisations/{organisation_id}/contacts/{contact_id}/invoices")
@@ -161,46 +219,8 @@ async def list_stored_invoices(
     date_from: date | None = None,
     date_to: date | None = None,
 ) -> InvoiceList:
-    wanted = _wanted(view, search, page, date_from, date_to)
+    wanted = wanted_list(view, search, page, date_from, date_to)
     return await contacts.list_stored_invoices(db, provider.organisation_id, contact_id, wanted, now, time_zone)
-
-
-# ── for clients
-
-
-@router.get("/client/home")
-async def show_home(client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone) -> Home:
-    return await client_views.show_home(db, client.email, now, time_zone)
-
-
-@router.get("/client/senders/{organisation_id}")
-async def show_sender(
-    organisation_id: str,
-    client: CurrentClient,
-    db: Db,
-    now: Now,
-    time_zone: DefaultTimeZone,
-    view: ClientView = "to_pay",
-    search: Search = "",
-    page: Page = 1,
-    contact: Annotated[str | None, Query(max_length=100)] = None,
-    date_from: date | None = None,
-    date_to: date | None = None,
-) -> SenderInvoices:
-    wanted = _wanted(view, search, page, date_from, date_to)
-    return await client_views.show_sender(db, client.email, organisation_id, contact or None, wanted, now, time_zone)
-
-
-@router.get("/client/senders/{organisation_id}/invoices/{invoice_id}")
-async def show_invoice(
-    organisation_id: str, invoice_id: str, client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone
-) -> OneInvoice:
-    return await client_views.show_invoice(db, client.email, organisation_id, invoice_id, now, time_zone)
-
-
-@router.get("/client/invitations/{token}")
-async def find_sender_of_invitation(token: str, client: CurrentClient, db: Db) -> InvitationSender:
-    return InvitationSender(organisation_id=await invitations.find_sender_of_invitation(db, client.email, token))
 
 
 # ── for portal
@@ -208,10 +228,7 @@ async def find_sender_of_invitation(token: str, client: CurrentClient, db: Db) -
 
 @router.post("/addresses/lookup")
 async def look_up_address(asked: Address, portal: Portal, db: Db) -> KnownAddress:
-    try:
-        email = canonical(asked.email)
-    except InvalidAddress as error:
-        raise InvalidShareAddress(str(error)) from error
+    email = shares.address_of(asked.email)
     return KnownAddress(known=await store.was_ever_invited(db, email), live=len(await store.list_open_shares(db, email)))
 
 
@@ -220,8 +237,37 @@ async def press_invitation(pressed: Invitation, portal: Portal, db: Db) -> Press
     return await db.transact(invitations.press_invitation, pressed.invitation)
 
 
-def _wanted(view: View, search: str, page: int, date_from: date | None, date_to: date | None) -> dict[str, Any]:
+def wanted_list(view: View, search: str, page: int, date_from: date | None, date_to: date | None) -> dict[str, Any]:
+    """As `list_invoices` takes it."""
     return {"view": view, "search": search, "page": page, "date_from": date_from, "date_to": date_to}
+
+
+async def _invited(db: Database, email: str, invite: Callable[[], Awaitable[tuple[Share, Outcome]]], *, is_first: bool) -> Invited:
+    try:
+        share, outcome = await invite()
+    except InvalidShareAddress as error:
+        return Invited(email=email, outcome="refused", reason=error.code)
+    except ServiceError as error:
+        if is_first:
+            raise
+        return Invited(email=email, outcome="refused", reason=error.code)
+    (view,) = await share_views.view_shares(db, [share])
+    return Invited(email=email, outcome=outcome, share=view)
+
+
+async def _revoked(db: Database, provider: ProviderIdentity, share_id: str) -> Ended:
+    try:
+        share = await db.transact(shares.revoke_share, provider, share_id)
+    except ServiceError as error:
+        return Ended(share_id=share_id, reason=error.code)
+    return Ended(share_id=share_id, ended_at=share.ended_at)
+
+
+def _address_or_none(text: str) -> str | None:
+    try:
+        return shares.address_of(text)
+    except InvalidShareAddress:
+        return None
 
 
 def _require_uuid(contact_id: str) -> None:

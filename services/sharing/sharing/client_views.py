@@ -14,9 +14,10 @@ from common.contracts.invoice_lists import InvoiceList, InvoiceRow, list_invoice
 from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound
 from common.mongo import Database, Document
-from sharing import store
+from sharing import snapshot_store, store
 from sharing.models import Contact, Organisation, Share
 from sharing.organisations import today_of
+from sharing.shares import decline_share
 
 SHOWN_AT_HOME = 5
 Contacts = Mapping[tuple[str, str], Contact]
@@ -86,7 +87,7 @@ async def show_home(db: Database, email: str, now: datetime, default_time_zone: 
     organisations = await store.list_organisations(db, {share.organisation_id for share in shares})
     contacts = await store.list_contacts(db, [(share.organisation_id, share.contact_id) for share in shares])
     today = {share.organisation_id: today_of(organisations.get(share.organisation_id), now, default_time_zone) for share in shares}
-    sums = await store.sum_visible(db, shares, today, SHOWN_AT_HOME)
+    sums = await snapshot_store.sum_visible(db, shares, today, SHOWN_AT_HOME)
     senders = []
     for organisation_id, granted in _by_organisation(shares).items():
         sender = _sender(organisations[organisation_id], granted, contacts)
@@ -113,7 +114,7 @@ async def show_sender(
     granted = await store.list_open_shares(db, email, organisation_id)
     shares = await _count_views(db, email, [share for share in granted if contact_id in (None, share.contact_id)])
     sender, today = await _about(db, granted, now, default_time_zone)  # names every contact: they are the filter's choices
-    summaries = await store.list_visible_summaries(db, shares)
+    summaries = await snapshot_store.list_visible_summaries(db, shares)
     page = list_invoices(summaries, today, order="due_first", as_of=sender.as_of, **wanted)
     return SenderInvoices(**dict(page), sender=sender)
 
@@ -122,16 +123,27 @@ async def show_invoice(
     db: Database, email: str, organisation_id: str, invoice_id: str, now: datetime, default_time_zone: str
 ) -> OneInvoice:
     """One invoice. Counts a view of the share it is seen through. Raises NotFound when it is not open to this address now."""
-    contact_id = await store.find_contact_of_invoice(db, organisation_id, invoice_id)
+    contact_id = await snapshot_store.find_contact_of_invoice(db, organisation_id, invoice_id)
     if not contact_id:
         raise NotFound
     shares = await _count_views(db, email, await store.list_open_shares(db, email, organisation_id, contact_id))
-    snapshot = await store.find_visible_invoice(db, shares, invoice_id)
+    snapshot = await snapshot_store.find_visible_invoice(db, shares, invoice_id)
     if snapshot is None or snapshot.invoice is None:
         raise NotFound
+    await snapshot_store.add_viewing(db, shares[0], invoice_id, "opened")
     sender, today = await _about(db, shares, now, default_time_zone)
     invoice = snapshot.invoice
     return OneInvoice(sender=sender, invoice=invoice, standing=invoice.standing(today), today=today, as_of=sender.as_of or snapshot.read_at)
+
+
+async def decline_shares(db: Database, email: str, organisation_id: str, contact_id: str | None) -> int:
+    """Ends what this address may see of a sender, each access in its own transaction; how many. Raises NotFound when there is none."""
+    shares = await store.list_open_shares(db, email, organisation_id, contact_id)
+    if not shares:
+        raise NotFound
+    for share in shares:
+        await db.transact(decline_share, share)
+    return len(shares)
 
 
 async def _count_views(db: Database, email: str, candidates: Sequence[Share]) -> list[Share]:
@@ -168,7 +180,7 @@ def _sender(organisation: Organisation, shares: Iterable[Share], contacts: Conta
 
 def _home_sender(sender: Sender, rows: Sequence[Document], today: date) -> HomeSender:
     texts = [text for row in rows for text in row["unpaid"] if text]
-    unpaid = list_invoices(store.read_summaries(texts), today, view="to_pay", order="due_first", page_size=SHOWN_AT_HOME)
+    unpaid = list_invoices(snapshot_store.read_summaries(texts), today, view="to_pay", order="due_first", page_size=SHOWN_AT_HOME)
     return HomeSender(
         **dict(sender),
         totals=_dues((row["_id"]["currency"], row["overdue"], row["to_pay"]) for row in rows),

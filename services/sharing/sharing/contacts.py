@@ -12,7 +12,7 @@ from common.contracts.invoice_lists import InvoiceList, list_invoices
 from common.contracts.xero_gateway import ContactChanged
 from common.errors import NotFound
 from common.mongo import Database, Tx
-from sharing import store
+from sharing import snapshot_store, store
 from sharing.organisations import today_of
 
 
@@ -60,6 +60,6 @@ async def list_stored_invoices(
     openings = await store.find_openings(db, organisation_id, {contact_id})
     if contact is None or contact.as_of is None or contact_id not in openings:
         raise NotFound
-    summaries = await store.list_stored_summaries(db, organisation_id, contact_id, openings[contact_id])
+    summaries = await snapshot_store.list_stored_summaries(db, organisation_id, contact_id, openings[contact_id])
     today = today_of(await store.find_organisation(db, organisation_id), now, default_time_zone)
     return list_invoices(summaries, today, as_of=contact.as_of, **wanted)

@@ -11,6 +11,12 @@ class InvalidShareAddress(Unprocessable):
     code = "invalid_address"
 
 
+class EndDateOver(Unprocessable):
+    """The day an access should end on is over already."""
+
+    code = "end_date_over"
+
+
 class OrganisationNotReady(Conflict):
     """The organisation was connected moments ago and its name is not here yet; the same request works shortly after."""
 

@@ -13,7 +13,7 @@ from common.crypto import KeyRing, seal
 from common.errors import NotFound
 from common.ids import new_secret
 from common.mongo import Reader, Tx
-from sharing import store
+from sharing import snapshot_store, store
 from sharing.models import Contact, Organisation, Share
 
 
@@ -66,19 +66,20 @@ async def invite_waiting(tx: Tx, contact: Contact, ring: KeyRing) -> None:
     if not contact.is_loaded:
         return
     waiting = await store.list_waiting_shares(tx, contact.organisation_id, contact.contact_id)
-    if not waiting or not await can_open(tx, contact):
+    ready = [share for share in waiting if await snapshot_store.has_shareable(tx, share)]
+    if not ready:
         return
     organisation = await store.find_organisation(tx, contact.organisation_id)
     assert organisation is not None  # nothing is shared before the organisation is known
     if organisation.ending_since:
         return
-    for share in waiting:
+    for share in ready:
         await send_invitation(tx, share, contact, organisation, ring)
 
 
-async def can_open(reader: Reader, contact: Contact) -> bool:
-    """Everything is loaded and at least one invoice is there."""
-    return contact.is_loaded and await store.has_shareable(reader, contact.organisation_id, contact.contact_id, contact.load_id)
+async def can_open(reader: Reader, share: Share, contact: Contact) -> bool:
+    """Everything is loaded and at least one invoice is there for this share."""
+    return contact.is_loaded and await snapshot_store.has_shareable(reader, share)
 
 
 async def press_invitation(tx: Tx, token: str) -> PressedInvitation:

@@ -8,7 +8,8 @@ from datetime import datetime
 from common import claims
 from common.mongo import Database, Document, Indexes, Reader, Tx
 from sharing.models import Actor, Share, contact_key
-from sharing.store import CONTACTS, INVITATIONS, LIVE, NOTHING, ORGANISATIONS, SHARES, SNAPSHOTS
+from sharing.snapshot_store import NOTHING, SNAPSHOTS, VIEWINGS
+from sharing.store import CONTACTS, INVITATIONS, LIVE, ORGANISATIONS, SHARES
 
 ENDINGS = "endings"
 CLOSED_CONTACTS = "closed_contacts"
@@ -141,6 +142,7 @@ async def delete_shares(tx: Tx, share_ids: Iterable[str]) -> None:
     """Shares with everything that belongs to them alone."""
     ids = list(share_ids)
     await tx.collection(INVITATIONS).delete_many({"share_id": {"$in": ids}})
+    await tx.collection(VIEWINGS).delete_many({"share_id": {"$in": ids}})
     await tx.collection(SHARES).delete_many({"_id": {"$in": ids}})
 
 

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from common.crypto import KeyRing
 from common.erasure import Eraser
 from common.service import create_service
-from sharing import api, erasing, leaving_api, leaving_store, store
+from sharing import api, client_api, erasing, leaving_api, leaving_store, snapshot_store, store
+from sharing.expirer import Expirer
 from sharing.handlers import handlers_with
 from sharing.settings import Settings
 from sharing.sweepers import ContactEraser, Ender
@@ -19,9 +20,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return create_service(
         "sharing",
         settings,
-        routers=[api.router, leaving_api.router],
+        routers=[api.router, client_api.router, leaving_api.router],
         handlers=handlers_with(ring),
-        loops=[Ender(), ContactEraser(), Eraser(erasing.forget)],
-        indexes={**store.INDEXES, **leaving_store.INDEXES},
+        loops=[Expirer(), Ender(), ContactEraser(), Eraser(erasing.forget)],
+        indexes={**store.INDEXES, **snapshot_store.INDEXES, **leaving_store.INDEXES},
         resources={"event_seal": ring},
     )

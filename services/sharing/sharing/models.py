@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from common.contracts.xero_gateway import SHAREABLE, Invoice
 
@@ -14,7 +14,15 @@ ShareState = Literal["preparing", "waiting_invoice", "invited", "opened", "activ
 Connection = Literal["connected", "needs_reauth", "disconnected"]
 MailState = Literal["queued", "sent", "failed", "returned"]
 
+EndReason = Literal["revoked", "expired", "declined", "closed"]
+"""By the provider; by its date; by its own address, for which it was not meant; with all others of the organisation."""
+
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
+MOST_PICKED = 200
+"""How many single invoices one access may name."""
+
+Day = Annotated[date, PlainSerializer(date.isoformat)]
+"""A date, kept as its ISO text: BSON has only moments."""
 
 
 class Document(BaseModel):
@@ -46,11 +54,26 @@ class Mail(BaseModel):
     reason: str | None = None
 
 
+class Policy(BaseModel):
+    """Which of a contact's shareable invoices an access shows: all, now and later; those dated from a day on; or picked ones."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    from_date: Day | None = None
+    invoice_ids: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MOST_PICKED)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.from_date and self.invoice_ids:
+            raise ValueError("Either a date or picked invoices.")
+        return self
+
+
 class Share(Document):
     """One address's access to one contact's invoices. Its state is the facts below; `load_id` names the contact's opening.
 
     A contact opens with its first live share and closes with its last: all shares that live at the same time have one
     `load_id`, and an invoice is seen through a share only when it was stored during that opening.
+    It runs out at `ends_at`, the end of the day `ends_on` where the organisation is, by the database's clock.
     `version` counts what others were told about this share.
     """
 
@@ -65,9 +88,12 @@ class Share(Document):
     active_at: datetime | None = None
     last_seen_at: datetime | None = None
     views: int = 0
+    policy: Policy = Policy()
+    ends_on: Day | None = None
+    ends_at: datetime | None = None
     ended_at: datetime | None = None
     ended_by: Actor | None = None
-    reason: str | None = None
+    reason: EndReason | None = None
     mail: Mail | None = None
     invitation_number: int = 0
     version: int = 1
@@ -216,3 +242,24 @@ class Snapshot(Document):
 def blank_snapshot(organisation_id: str, invoice_id: str) -> Snapshot:
     """What is known of an invoice before its first version."""
     return Snapshot(id=contact_key(organisation_id, invoice_id), organisation_id=organisation_id, invoice_id=invoice_id)
+
+
+class Moment(BaseModel):
+    """One opening or download."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    at: datetime
+    kind: Literal["opened", "downloaded"]
+
+
+class Viewing(Document):
+    """What one address did with one invoice through one share: how often, and the latest moments. A provider's preview never counts."""
+
+    share_id: str
+    invoice_id: str
+    email: str
+    opened: int
+    downloaded: int
+    first_at: datetime
+    last_at: datetime
+    moments: tuple[Moment, ...]

@@ -1,105 +1,65 @@
-"""Giving an address access to a contact's invoices, ending that, and telling the provider how it stands."""
+"""Giving an address access to a contact's invoices, and ending that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal, Self
-
-from pydantic import BaseModel
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
 
 from common.addresses import InvalidAddress, canonical
-from common.contracts.auth import Person
+from common.clock import end_of_day
 from common.contracts.sharing import ShareCreated, ShareEnded
 from common.crypto import KeyRing
 from common.identity import ProviderIdentity
 from common.ids import new_id
-from common.mongo import Database, Reader, Tx
+from common.mongo import Tx
 from sharing import leaving_store, store
-from sharing.errors import EndingAccess, InvalidShareAddress, OrganisationNotReady
+from sharing.errors import EndDateOver, EndingAccess, InvalidShareAddress, OrganisationNotReady
 from sharing.invitations import can_open, send_invitation
-from sharing.models import Actor, Contact, Mail, MailState, Share, ShareState, contact_key
+from sharing.models import Actor, Contact, Mail, MailState, Policy, Share, contact_key
 
 Outcome = Literal["invited", "resent"]
 
 
-class LoadProgress(BaseModel):
-    """Invoices stored so far of a first load; `total` is None until it is known."""
+@dataclass(frozen=True)
+class Terms:
+    """What an access shows and on which day, the organisation's own, it ends; `time_zone` where Xero does not tell it."""
 
-    stored: int
-    total: int | None
-
-
-class ShareView(BaseModel):
-    """A share as the provider sees it. `load_id` and `load` are there while its first load runs."""
-
-    id: str
-    organisation_id: str
-    contact_id: str
-    contact_name: str
-    email: str
-    state: ShareState
-    shared_by: Person
-    shared_at: datetime
-    opened_at: datetime | None
-    last_seen_at: datetime | None
-    views: int
-    ended_at: datetime | None
-    ended_by: Person | None
-    load_id: str | None
-    load: LoadProgress | None
-    mail: MailState | None
-    mail_reason: str | None
-
-    @classmethod
-    def of(cls, share: Share, contact: Contact) -> Self:
-        loading = share.is_live and not contact.is_loaded
-        return cls(
-            id=share.id,
-            organisation_id=share.organisation_id,
-            contact_id=share.contact_id,
-            contact_name=contact.name,
-            email=share.email,
-            state=share.state(contact.is_loaded),
-            shared_by=_person(share.shared_by),
-            shared_at=share.created_at,
-            opened_at=share.opened_at,
-            last_seen_at=share.last_seen_at,
-            views=share.views,
-            ended_at=share.ended_at,
-            ended_by=_person(share.ended_by) if share.ended_by else None,
-            load_id=share.load_id if loading else None,
-            load=LoadProgress(stored=contact.stored, total=contact.total) if loading else None,
-            mail=share.mail and share.mail.state,
-            mail_reason=share.mail and share.mail.reason,
-        )
+    policy: Policy
+    ends_on: date | None
+    time_zone: str
 
 
 async def invite_client(
-    tx: Tx, provider: ProviderIdentity, contact_id: str, email: str, contact_name: str, ring: KeyRing
+    tx: Tx, provider: ProviderIdentity, contact_id: str, email: str, contact_name: str, terms: Terms, ring: KeyRing
 ) -> tuple[Share, Outcome]:
-    """Gives an address access to a contact's invoices. One that has it already is mailed again, if it was mailed before.
+    """Gives an address access to a contact's invoices. One that has it already gets these terms, and its mail again if it was mailed.
 
-    Raises InvalidShareAddress, OrganisationNotReady while auth's news of the organisation is on its way, and EndingAccess.
+    Raises InvalidShareAddress, EndDateOver, EndingAccess, and OrganisationNotReady while auth's news of the organisation is on its way.
     """
-    address = _canonical(email)
+    address = address_of(email)
     organisation = await store.find_organisation(tx, provider.organisation_id)
     if organisation is None or not organisation.name:
         raise OrganisationNotReady("The organisation was connected moments ago. Try again in a few seconds.")
     if organisation.ending_since or provider.id in organisation.left:
         raise EndingAccess("All access of this organisation was ended moments ago. Try again in a minute.")
+    ends_at = end_of_day(terms.ends_on, organisation.time_zone or terms.time_zone) if terms.ends_on else None
+    if ends_at and ends_at <= await tx.now():
+        raise EndDateOver("Choose a day that is not over yet.")
+    granted: dict[str, object] = {"policy": terms.policy, "ends_on": terms.ends_on, "ends_at": ends_at}
+    there = await _find_running_share(tx, organisation.id, contact_id, address)
     contact, opened_by_this = await _open_contact(tx, organisation.id, contact_id, contact_name)
-    there = await store.find_live_share(tx, organisation.id, contact_id, address)
     if there is not None:
-        again = await send_invitation(tx, there, contact, organisation, ring) if there.invited_at else there
-        return again, "resent"
-    share = await _new_share(tx, provider, contact, address, opened_by_this)
-    if await can_open(tx, contact):
+        share = there.changed(**granted)
+        await store.save_granted(tx, share)
+    else:
+        share = await _new_share(tx, provider, contact, address, granted, opened_by_this)
+    if share.invited_at or await can_open(tx, share, contact):
         share = await send_invitation(tx, share, contact, organisation, ring)
-    return share, "invited"
+    return share, "resent" if there else "invited"
 
 
-async def end_share(tx: Tx, provider: ProviderIdentity, share_id: str) -> Share:
+async def revoke_share(tx: Tx, provider: ProviderIdentity, share_id: str) -> Share:
     """Ends access now and tells others; a share that ended before stays as it is. Raises NotFound.
 
     The share itself is written first: from then on views wait for this transaction instead of undoing it.
@@ -110,6 +70,21 @@ async def end_share(tx: Tx, provider: ProviderIdentity, share_id: str) -> Share:
         return await store.get_share(tx, provider.organisation_id, share_id)
     await tell_ended(tx, ended)
     return ended
+
+
+async def expire_share(tx: Tx, share: Share) -> bool:
+    """Ends a share that is past its end; its address has seen nothing since that moment. False when it is not, or ended before."""
+    ended = await store.end_share(tx, share.organisation_id, share.id, None, "expired")
+    if ended is not None:
+        await tell_ended(tx, ended)
+    return ended is not None
+
+
+async def decline_share(tx: Tx, share: Share) -> None:
+    """Ends a share because its own address says that it was not meant for it."""
+    ended = await store.end_share(tx, share.organisation_id, share.id, None, "declined")
+    if ended is not None:
+        await tell_ended(tx, ended)
 
 
 async def tell_ended(tx: Tx, ended: Share) -> None:
@@ -133,16 +108,18 @@ async def note_mail(tx: Tx, share_id: str, number: int, state: MailState, reason
     await store.save_mail(tx, share_id, Mail(number=number, state=state, reason=reason))
 
 
-async def view_shares(reader: Reader, shares: Sequence[Share]) -> list[ShareView]:
-    """The shares as their provider sees them."""
-    contacts = await store.list_contacts(reader, [(share.organisation_id, share.contact_id) for share in shares])
-    return [ShareView.of(share, contacts[share.organisation_id, share.contact_id]) for share in shares]
+def address_of(text: str) -> str:
+    """What was typed in its canonical form. Raises InvalidShareAddress."""
+    try:
+        return canonical(text)
+    except InvalidAddress as error:
+        raise InvalidShareAddress(str(error)) from error
 
 
-async def view_share(db: Database, provider: ProviderIdentity, share_id: str) -> ShareView:
-    """Raises NotFound."""
-    (view,) = await view_shares(db, [await store.get_share(db, provider.organisation_id, share_id)])
-    return view
+async def _find_running_share(tx: Tx, organisation_id: str, contact_id: str, address: str) -> Share | None:
+    """The live share of this address; one that ran out a moment ago is ended first, so that it makes room for a new one."""
+    there = await store.find_live_share(tx, organisation_id, contact_id, address)
+    return None if there is None or await expire_share(tx, there) else there
 
 
 async def _open_contact(tx: Tx, organisation_id: str, contact_id: str, name: str) -> tuple[Contact, bool]:
@@ -159,7 +136,7 @@ async def _open_contact(tx: Tx, organisation_id: str, contact_id: str, name: str
     return contact, contact_id not in openings
 
 
-async def _new_share(tx: Tx, provider: ProviderIdentity, contact: Contact, address: str, opens: bool) -> Share:
+async def _new_share(tx: Tx, provider: ProviderIdentity, contact: Contact, address: str, granted: dict[str, object], opens: bool) -> Share:
     share = Share(
         id=new_id("shr"),
         organisation_id=contact.organisation_id,
@@ -168,7 +145,7 @@ async def _new_share(tx: Tx, provider: ProviderIdentity, contact: Contact, addre
         load_id=contact.load_id,
         shared_by=_actor(provider),
         created_at=await tx.now(),
-    )
+    ).changed(**granted)
     await store.add_share(tx, share)
     event = ShareCreated(
         version=share.version,
@@ -181,16 +158,5 @@ async def _new_share(tx: Tx, provider: ProviderIdentity, contact: Contact, addre
     return share
 
 
-def _canonical(email: str) -> str:
-    try:
-        return canonical(email)
-    except InvalidAddress as error:
-        raise InvalidShareAddress(str(error)) from error
-
-
 def _actor(provider: ProviderIdentity) -> Actor:
     return Actor(id=provider.id, name=provider.name, email=provider.email)
-
-
-def _person(actor: Actor) -> Person:
-    return Person(name=actor.name, email=actor.email)

@@ -8,7 +8,7 @@ from datetime import datetime
 from common.contracts.xero_gateway import Invoice, InvoicesChanged, InvoicesFetched
 from common.crypto import KeyRing
 from common.mongo import Tx
-from sharing import store
+from sharing import snapshot_store, store
 from sharing.invitations import invite_waiting
 from sharing.models import blank_snapshot
 
@@ -41,11 +41,11 @@ async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_
     """Each invoice is judged by the contact it belongs to now, and its content kept only if somebody has access to that one."""
     sales = [invoice for invoice in invoices if invoice.is_sale]
     openings = await store.find_openings(tx, organisation_id, {invoice.contact_id for invoice in sales})
-    known = await store.list_snapshots(tx, organisation_id, {invoice.invoice_id for invoice in sales})
+    known = await snapshot_store.list_snapshots(tx, organisation_id, {invoice.invoice_id for invoice in sales})
     told = dict(known)
     for invoice in sales:
         before = told.get(invoice.invoice_id) or blank_snapshot(organisation_id, invoice.invoice_id)
         told[invoice.invoice_id] = before.told(invoice, read_at, openings.get(invoice.contact_id))
     changed = [snapshot for invoice_id, snapshot in told.items() if snapshot != known.get(invoice_id)]
     if changed:
-        await store.save_snapshots(tx, changed)
+        await snapshot_store.save_snapshots(tx, changed)

@@ -1,35 +1,31 @@
-"""Every query of sharing. Whom a question is asked for (organisation, address) comes first and is required.
-
-Who may see which invoice is decided by `visible_to` alone: every query that reads a client's invoices is built from it.
-"""
+"""Every query of shares, invitations, contacts and organisations. Whom a question is asked for (organisation, address) comes first and
+is required; snapshot_store has the invoices."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
-from pydantic import TypeAdapter
-
-from common.contracts.xero_gateway import SHAREABLE, Invoice, InvoiceSummary
 from common.crypto import digest
 from common.errors import NotFound
 from common.mongo import Database, Document, Filter, Index, Indexes, Reader, Tx
-from sharing.models import Actor, Contact, Mail, Organisation, Share, Snapshot, contact_key
+from sharing.models import Actor, Contact, EndReason, Mail, Organisation, Share, contact_key
 
 SHARES = "shares"
 INVITATIONS = "invitations"
 CONTACTS = "contacts"
 ORGANISATIONS = "organisations"
-SNAPSHOTS = "snapshots"
 
 LIVE: Filter = {"ended_at": None}
-OPEN: Filter = {**LIVE, "invited_at": {"$ne": None}}
-"""Live, and its address was told: before that there is nothing complete to show."""
+NOT_RUN_OUT: Filter = {"$expr": {"$gt": [{"$ifNull": ["$ends_at", datetime(9999, 1, 1, tzinfo=UTC)]}, "$$NOW"]}}
+OPEN: Filter = {**LIVE, "invited_at": {"$ne": None}, **NOT_RUN_OUT}
+"""Live, not past its end by the database's clock, and its address was told: before that there is nothing complete to show."""
 
-NOTHING: Filter = {"_id": {"$in": []}}
+HAS_END: Filter = {"ends_at": {"$type": "date"}}
+RUN_OUT: Filter = {**HAS_END, "$expr": {"$lte": ["$ends_at", "$$NOW"]}}
+"""Has an end and is past it; without the first half a missing end would count as the earliest of all."""
+
 PAGE_SIZE = 50
 OLDEST_FIRST = [("created_at", 1), ("_id", 1)]
 NEWEST_FIRST = [("created_at", -1), ("_id", -1)]
@@ -42,16 +38,12 @@ INDEXES: Indexes = {
         Index(("email", 1), ("organisation_id", 1)),
         Index(("shared_by.id", 1)),
         Index(("ended_by.id", 1), where={"ended_by.id": {"$exists": True}}),
+        Index(("ends_at", 1), where={**LIVE, **HAS_END}),
     ],
     INVITATIONS: [Index(("share_id", 1))],
     CONTACTS: [],
     ORGANISATIONS: [],
-    SNAPSHOTS: [
-        Index(("organisation_id", 1), ("contact_id", 1), ("load_id", 1), ("status", 1)),
-    ],
 }
-
-_SUMMARIES = TypeAdapter(list[InvoiceSummary])
 
 
 # ── shares, as the provider's side sees them
@@ -69,6 +61,18 @@ async def find_live_share(reader: Reader, organisation_id: str, contact_id: str,
     where = {"organisation_id": organisation_id, "contact_id": contact_id, "email": email, **LIVE}
     found = await reader.collection(SHARES).find_one(where)
     return _share(found)
+
+
+async def list_live_shares_of(reader: Reader, organisation_id: str, emails: Sequence[str]) -> list[Share]:
+    """What these addresses have access to in this organisation, the oldest first; at most a page, which says enough."""
+    where = {"organisation_id": organisation_id, "email": {"$in": list(emails)}, **LIVE}
+    return _shares(await reader.collection(SHARES).find(where, sort=OLDEST_FIRST, limit=PAGE_SIZE))
+
+
+async def list_shares(reader: Reader, organisation_id: str, share_ids: Sequence[str]) -> list[Share]:
+    """These shares as far as they are this organisation's, live or ended."""
+    where = {"_id": {"$in": list(share_ids)}, "organisation_id": organisation_id}
+    return _shares(await reader.collection(SHARES).find(where, sort=OLDEST_FIRST))
 
 
 async def list_shares_of_contact(reader: Reader, organisation_id: str, contact_id: str) -> list[Share]:
@@ -93,7 +97,7 @@ async def list_live_shares(reader: Reader, organisation_id: str, page: int) -> t
 
 async def list_waiting_shares(tx: Tx, organisation_id: str, contact_id: str) -> list[Share]:
     """Live shares whose address was not invited yet."""
-    where = {"organisation_id": organisation_id, "contact_id": contact_id, "invited_at": None, **LIVE}
+    where = {"organisation_id": organisation_id, "contact_id": contact_id, "invited_at": None, **LIVE, **NOT_RUN_OUT}
     return _shares(await tx.collection(SHARES).find(where, sort=OLDEST_FIRST))
 
 
@@ -116,21 +120,34 @@ async def add_share(tx: Tx, share: Share) -> None:
     await tx.collection(SHARES).insert_one(share.model_dump(by_alias=True))
 
 
+async def save_granted(tx: Tx, share: Share) -> None:
+    """What it shows and when it ends, as the provider decided again."""
+    await tx.collection(SHARES).update_one({"_id": share.id, **LIVE}, {"$set": share.model_dump(include={"policy", "ends_on", "ends_at"})})
+
+
 async def save_invited(tx: Tx, share: Share) -> None:
     """What `Share.invited` changed; views are counted meanwhile and are left alone."""
     facts = share.model_dump(include={"invited_at", "invitation_number", "mail", "version"})
     await tx.collection(SHARES).update_one({"_id": share.id, **LIVE}, {"$set": facts})
 
 
-async def end_share(tx: Tx, organisation_id: str, share_id: str, by: Actor, reason: str) -> Share | None:
-    """Ends a live share at the database's time; None when there is no such live one."""
-    facts = {"ended_by": by.model_dump(), "reason": reason}
+async def end_share(tx: Tx, organisation_id: str, share_id: str, by: Actor | None, reason: EndReason) -> Share | None:
+    """Ends a live share at the database's time; None when there is no such live one. One that ran out ends at its own time."""
+    where = {"_id": share_id, "organisation_id": organisation_id, **LIVE}
+    if reason == "expired":
+        where |= RUN_OUT
+    facts = {"ended_by": by and by.model_dump(), "reason": reason}
     ending = {name: {"$literal": value} for name, value in facts.items()}
+    at = "$ends_at" if reason == "expired" else "$$NOW"
     ended = await tx.collection(SHARES).find_one_and_update(
-        {"_id": share_id, "organisation_id": organisation_id, **LIVE},
-        [{"$set": {"ended_at": "$$NOW", "version": {"$add": ["$version", 1]}, **ending}}],
+        where, [{"$set": {"ended_at": at, "version": {"$add": ["$version", 1]}, **ending}}]
     )
     return _share(ended)
+
+
+async def list_run_out_shares(reader: Reader, limit: int) -> list[Share]:
+    """Live shares past their end by the database's clock, the longest past first."""
+    return _shares(await reader.collection(SHARES).find({**LIVE, **RUN_OUT}, sort=[("ends_at", 1)], limit=limit))
 
 
 _MAIL_STATES = ["queued", "failed", "sent", "returned"]
@@ -261,118 +278,6 @@ async def list_organisations(reader: Reader, organisation_ids: Iterable[str]) ->
 
 async def save_organisation(tx: Tx, organisation: Organisation) -> None:
     await tx.collection(ORGANISATIONS).replace_one({"_id": organisation.id}, organisation.model_dump(by_alias=True), upsert=True)
-
-
-# ── snapshots
-
-
-def visible_to(shares: Sequence[Share]) -> Filter:
-    """The invoices these shares show: sales invoices, stored as of these contacts in their present opening, visible,
-    and when voided, then only after the share was made."""
-    if not shares:
-        return NOTHING
-    granted = [
-        {
-            "organisation_id": share.organisation_id,
-            "contact_id": share.contact_id,
-            "load_id": share.load_id,
-            "$or": [{"status": {"$ne": "VOIDED"}}, {"voided_at": {"$gt": share.created_at}}],
-        }
-        for share in shares
-    ]
-    return {"type": "ACCREC", "visible": True, "$or": granted}
-
-
-async def list_visible_summaries(reader: Reader, shares: Sequence[Share]) -> list[InvoiceSummary]:
-    """Every invoice these shares show, without lines."""
-    return await _summaries(reader, visible_to(shares))
-
-
-async def find_visible_invoice(reader: Reader, shares: Sequence[Share], invoice_id: str) -> Snapshot | None:
-    found = await reader.collection(SNAPSHOTS).find_one({"invoice_id": invoice_id, **visible_to(shares)})
-    return _snapshot(found) if found else None
-
-
-async def sum_visible(reader: Reader, shares: Sequence[Share], today: Mapping[str, date], shown: int) -> list[Document]:
-    """One row per organisation and currency: {_id: {organisation_id, currency}, count, to_pay, overdue, unpaid}; one question
-    for all senders. `unpaid` holds `shown` summaries as stored, due soonest first; `today` is each organisation's date."""
-    days: dict[date, list[str]] = {}
-    for organisation_id, day in today.items():
-        days.setdefault(day, []).append(organisation_id)
-    branches = [{"case": {"$in": ["$organisation_id", names]}, "then": day.isoformat()} for day, names in days.items()]
-    due = {"$and": [{"$eq": ["$status", "AUTHORISED"]}, {"$gt": ["$amount_due", 0]}]}
-    order = {"due": -1, "due_key": 1, "date": -1, "invoice_id": 1}
-    per_currency = {
-        "_id": {"organisation_id": "$organisation_id", "currency": "$currency"},
-        "count": {"$sum": 1},
-        "to_pay": {"$sum": {"$cond": ["$due", "$amount_due", 0]}},
-        "overdue": {"$sum": {"$cond": [{"$and": ["$due", {"$lt": ["$due_key", "$today"]}]}, "$amount_due", 0]}},
-        "unpaid": {"$topN": {"n": shown, "sortBy": order, "output": {"$cond": ["$due", "$summary", None]}}},
-    }
-    derived = {"due": due, "due_key": {"$ifNull": ["$due_date", "9999"]}, "today": {"$switch": {"branches": branches, "default": ""}}}
-    pipeline: list[Filter] = [{"$match": visible_to(shares)}, {"$set": derived}, {"$group": per_currency}]
-    rows: list[Document] = await reader.collection(SNAPSHOTS).aggregate(pipeline) if shares else []
-    return rows
-
-
-async def find_contact_of_invoice(reader: Reader, organisation_id: str, invoice_id: str) -> str | None:
-    """Whose invoice it is now: the question before the grant check, never an answer to anybody."""
-    found = await reader.collection(SNAPSHOTS).find_one({"_id": contact_key(organisation_id, invoice_id)}, {"contact_id": 1})
-    return str(found["contact_id"]) if found else None
-
-
-async def list_stored_summaries(reader: Reader, organisation_id: str, contact_id: str, load_id: str) -> list[InvoiceSummary]:
-    """What is stored of a contact's present opening, for the provider's own eyes."""
-    where = {"organisation_id": organisation_id, "contact_id": contact_id, "load_id": load_id, "type": "ACCREC", "visible": True}
-    return await _summaries(reader, where)
-
-
-async def has_shareable(reader: Reader, organisation_id: str, contact_id: str, load_id: str) -> bool:
-    """Is there anything to open?"""
-    where = {"organisation_id": organisation_id, "contact_id": contact_id, "load_id": load_id, "status": {"$in": sorted(SHAREABLE)}}
-    return await reader.collection(SNAPSHOTS).find_one({**where, "type": "ACCREC", "visible": True}, {"_id": 1}) is not None
-
-
-async def list_snapshots(reader: Reader, organisation_id: str, invoice_ids: Iterable[str]) -> dict[str, Snapshot]:
-    """By invoice_id, whoever may see them."""
-    where = {"_id": {"$in": [contact_key(organisation_id, invoice_id) for invoice_id in sorted(invoice_ids)]}}
-    found = [_snapshot(row) for row in await reader.collection(SNAPSHOTS).find(where)]
-    return {snapshot.invoice_id: snapshot for snapshot in found}
-
-
-async def save_snapshots(tx: Tx, snapshots: Sequence[Snapshot]) -> None:
-    """Replaces them in two writes, however many there are."""
-    rows = tx.collection(SNAPSHOTS)
-    await rows.delete_many({"_id": {"$in": [snapshot.id for snapshot in snapshots]}})
-    await rows.insert_many(_snapshot_row(snapshot) for snapshot in snapshots)
-
-
-def _snapshot_row(snapshot: Snapshot) -> Document:
-    """The invoice as JSON texts, summary and lines apart: lists read a third faster so [m], and lines only where they are shown."""
-    row: dict[str, Any] = snapshot.model_dump(by_alias=True, exclude={"invoice"})
-    invoice = snapshot.invoice
-    if invoice is None:
-        return {**row, "visible": False}
-    columns = invoice.model_dump(mode="json", include={"type", "status", "currency", "amount_due", "date", "due_date"})
-    lines = json.dumps(invoice.model_dump(mode="json", include={"lines"})["lines"])
-    return {**row, **columns, "visible": snapshot.is_visible, "summary": invoice.model_dump_json(exclude={"lines"}), "lines": lines}
-
-
-def _snapshot(row: Document) -> Snapshot:
-    if "summary" not in row:
-        return Snapshot.model_validate(row)
-    invoice = Invoice.model_validate({**json.loads(row["summary"]), "lines": json.loads(row["lines"])})
-    return Snapshot.model_validate(row).changed(invoice=invoice)
-
-
-async def _summaries(reader: Reader, where: Filter) -> list[InvoiceSummary]:
-    rows = await reader.collection(SNAPSHOTS).find(where, projection={"_id": 0, "summary": 1})
-    return read_summaries(row["summary"] for row in rows)
-
-
-def read_summaries(texts: Iterable[str]) -> list[InvoiceSummary]:
-    """Summaries from the texts they are stored as."""
-    return _SUMMARIES.validate_json(f"[{','.join(texts)}]")
 
 
 def _share(row: Document | None) -> Share | None:

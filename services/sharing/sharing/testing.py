@@ -141,20 +141,26 @@ class Desk:
         self.organisation = organisation
         self.path = f"/internal/organisations/{organisation}"
 
-    async def invite(self, email: str = CLIENT, contact: str = CONTACT, name: str = "Harbour Books") -> dict[str, Any]:
-        """The share as the provider sees it after pressing Send."""
+    async def invite(self, email: str = CLIENT, contact: str = CONTACT, **terms: Any) -> dict[str, Any]:
+        """The share as the provider sees it after pressing Send. `terms`: from_date, invoice_ids, ends_on."""
+        (result,) = await self.invite_all([email], contact, **terms)
+        share: dict[str, Any] = result["share"]
+        return share
+
+    async def invite_all(self, emails: Sequence[str], contact: str = CONTACT, **terms: Any) -> list[dict[str, Any]]:
+        """What became of each address."""
         answer = await self.service.http.post(
             f"{self.path}/contacts/{contact}/shares",
-            json={"email": email, "contact_name": name},
+            json={"emails": list(emails), "contact_name": "Harbour Books", **terms},
             headers=self.service.as_provider(self.organisation),
         )
         assert answer.is_success, answer.text
-        share: dict[str, Any] = answer.json()["share"]
-        return share
+        results: list[dict[str, Any]] = answer.json()["results"]
+        return results
 
-    async def share(self, invoices: Sequence[Invoice], email: str = CLIENT, contact: str = CONTACT) -> dict[str, Any]:
+    async def share(self, invoices: Sequence[Invoice], email: str = CLIENT, contact: str = CONTACT, **terms: Any) -> dict[str, Any]:
         """Invites and, when that begins a first load, delivers it in one batch."""
-        share = await self.invite(email, contact)
+        share = await self.invite(email, contact, **terms)
         if share["load_id"]:
             changes: dict[str, Any] = {"organisation_id": self.organisation, "contact_id": contact}
             await self.service.deliver(fetched(share["load_id"], invoices, **changes))

@@ -24,6 +24,8 @@ ACCESS = {
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/end"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/resend"): PROVIDER,
+    ("POST", f"{ORGANISATIONS}/shares/end"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/address-uses"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices"): PROVIDER,
@@ -31,13 +33,15 @@ ACCESS = {
     ("GET", "/internal/client/senders/{organisation_id}"): CLIENTS,
     ("GET", "/internal/client/senders/{organisation_id}/invoices/{invoice_id}"): CLIENTS,
     ("GET", "/internal/client/invitations/{token}"): CLIENTS,
+    ("POST", "/internal/client/senders/{organisation_id}/decline"): CLIENTS,
     ("POST", "/internal/addresses/lookup"): PORTAL,
     ("POST", "/internal/invitations/press"): PORTAL,
     ("POST", "/internal/departures"): AUTH,
     ("POST", "/internal/departures/look"): AUTH,
 }
 BODIES: dict[str, Any] = {
-    f"{ORGANISATIONS}/contacts/{{contact_id}}/shares": {"email": CLIENT, "contact_name": "Harbour Books"},
+    f"{ORGANISATIONS}/contacts/{{contact_id}}/shares": {"emails": [CLIENT], "contact_name": "Harbour Books"},
+    f"{ORGANISATIONS}/shares/end": {"share_ids": ["shr_1"]},
     "/internal/addresses/lookup": {"email": CLIENT},
     "/internal/invitations/press": {"invitation": "cii_unknown"},
     "/internal/departures": {
@@ -92,6 +96,10 @@ async def test_another_organisations_share_is_unknown_under_ones_own_path(sharin
     assert_common_404(await sharing.http.get(f"{other_desk.path}/contacts/{CONTACT}/invoices", headers=headers))
     assert (await sharing.http.get(f"{other_desk.path}/contacts/{CONTACT}/shares", headers=headers)).json() == {"shares": []}
     assert (await sharing.http.get(f"{other_desk.path}/clients", headers=headers)).json()["total"] == 0
+    uses = await sharing.http.get(f"{other_desk.path}/address-uses", params={"email": CLIENT}, headers=headers)
+    assert uses.json() == {"uses": []}
+    ended = await sharing.http.post(f"{other_desk.path}/shares/end", json={"share_ids": [share["id"]]}, headers=headers)
+    assert ended.json() == {"results": [{"share_id": share["id"], "ended_at": None, "reason": "not_found"}]}
     assert (await sharing.http.get(f"{other_desk.path}/shares", headers=headers)).json()["total"] == 0
     counts = await sharing.http.get(f"{other_desk.path}/share-counts", params={"contact_id": CONTACT}, headers=headers)
     assert counts.json() == {"counts": {CONTACT: 0}}
@@ -115,31 +123,36 @@ async def test_unknown_foreign_ended_and_moved_answer_one_404(sharing: Harness, 
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "a@b@c", "two@demo.example, three@demo.example", "a\u202e@demo.example", "x" * 300])
-async def test_what_is_no_address_is_refused_with_a_reason(sharing: Harness, desk: Desk, email: str) -> None:
-    path = f"{desk.path}/contacts/{CONTACT}/shares"
-    answer = await sharing.http.post(path, json={"email": email, "contact_name": "Harbour Books"}, headers=sharing.as_provider())
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_address")
-    assert answer.json()["detail"]
+async def test_what_is_no_address_is_refused_and_the_others_are_invited(sharing: Harness, desk: Desk, email: str) -> None:
+    refused, invited = await desk.invite_all([email, CLIENT])
+    assert refused == {"email": email, "outcome": "refused", "reason": "invalid_address", "share": None}
+    assert (invited["email"], invited["outcome"]) == (CLIENT, "invited")
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    "body",
     [
-        ({"email": CLIENT}, "invalid_request"),
-        ({"email": CLIENT, "contact_name": "  "}, "invalid_request"),
-        ({"email": {"$ne": None}, "contact_name": "Harbour Books"}, "invalid_request"),
-        ([], "invalid_request"),
+        {"emails": [CLIENT]},
+        {"emails": [], "contact_name": "Harbour Books"},
+        {"emails": [CLIENT] * 21, "contact_name": "Harbour Books"},
+        {"emails": [CLIENT], "contact_name": "  "},
+        {"emails": [{"$ne": None}], "contact_name": "Harbour Books"},
+        {"emails": [CLIENT], "contact_name": "Harbour Books", "from_date": "2026-02-30"},
+        {"emails": [CLIENT], "contact_name": "Harbour Books", "invoice_ids": []},
+        {"emails": [CLIENT], "contact_name": "Harbour Books", "invoice_ids": ["x"] * 201},
+        {"emails": [CLIENT], "contact_name": "Harbour Books", "invoice_ids": ["x"], "from_date": "2026-02-01"},
+        [],
     ],
 )
-async def test_a_share_with_missing_or_strange_values_is_refused(sharing: Harness, desk: Desk, body: Any, code: str) -> None:
+async def test_a_share_with_missing_or_strange_values_is_refused(sharing: Harness, desk: Desk, body: Any) -> None:
     answer = await sharing.http.post(f"{desk.path}/contacts/{CONTACT}/shares", json=body, headers=sharing.as_provider())
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize("contact", ["unknown", "$ne", uuid_of("x").upper(), "0" * 32])
 async def test_a_contact_that_xero_can_not_have_is_unknown(sharing: Harness, desk: Desk, contact: str) -> None:
     path = f"{desk.path}/contacts/{contact}/shares"
-    assert_common_404(await sharing.http.post(path, json={"email": CLIENT, "contact_name": "X"}, headers=sharing.as_provider()))
+    assert_common_404(await sharing.http.post(path, json={"emails": [CLIENT], "contact_name": "X"}, headers=sharing.as_provider()))
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "view=mine", "view=unpaid", "date_from=2026-02-30", f"search={'x' * 201}"])

@@ -135,7 +135,7 @@ async def test_ending_twice_answers_the_same_and_tells_once(sharing: Harness, de
 
 
 async def test_a_name_that_looks_like_an_operator_is_stored_as_text(sharing: Harness, desk: Desk) -> None:
-    share = await desk.invite(name="$$NOW")
+    share = await desk.invite(contact_name="$$NOW")
     headers = sharing.as_provider(name="$ended_at")
     ended = await sharing.http.post(f"{desk.path}/shares/{share['id']}/end", headers=headers)
     assert ended.json()["contact_name"] == "$$NOW"
@@ -169,7 +169,7 @@ async def test_an_organisation_not_heard_of_yet_can_not_share(sharing: Harness) 
     await sharing.empty()
     answer = await sharing.http.post(
         f"/internal/organisations/{ORGANISATION}/contacts/{CONTACT}/shares",
-        json={"email": CLIENT, "contact_name": "Harbour Books"},
+        json={"emails": [CLIENT], "contact_name": "Harbour Books"},
         headers=sharing.as_provider(),
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "organisation_not_ready")
@@ -230,7 +230,7 @@ async def test_no_invitation_stands_readable_in_the_database(sharing: Harness, d
 async def test_the_clients_shared_with_are_found_by_name(sharing: Harness, desk: Desk) -> None:
     await desk.share([an_invoice()])
     await desk.invite("second@demo.example")
-    await desk.invite(contact=OTHER_CONTACT, name="Ångström (Press)")
+    await desk.invite(contact=OTHER_CONTACT, contact_name="Ångström (Press)")
     path, headers = f"{desk.path}/clients", sharing.as_provider()
     everybody = (await sharing.http.get(path, headers=headers)).json()
     assert [(row["name"], row["shares"]) for row in everybody["clients"]] == [("Harbour Books", 2), ("Ångström (Press)", 1)]

@@ -39,7 +39,7 @@ class ClientInvited(EventData, type="sharing.client.invited.v1"):
 
 
 class ShareEnded(EventData, type="sharing.share.ended.v1"):
-    """Access ended, at once and for good. reason: revoked, expired or closed."""
+    """Access ended, at once and for good. reason: revoked, expired, declined by its address, or closed with all of its organisation."""
 
     share_id: str
     organisation_id: str

@@ -1,0 +1,70 @@
+"""The routes for clients: what was shared with their address. Each asks for what is open to it now."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from common.http import CurrentClient, Db, Now
+from sharing import client_views, invitations
+from sharing.api import DefaultTimeZone, Page, Search, wanted_list
+from sharing.client_views import Home, OneInvoice, SenderInvoices
+
+router = APIRouter(prefix="/internal")
+
+ClientView = Literal["to_pay", "overdue", "paid", "all"]
+ContactChoice = Annotated[str | None, Query(max_length=100)]
+
+
+class InvitationSender(BaseModel):
+    organisation_id: str
+
+
+class Declined(BaseModel):
+    """How many accesses ended."""
+
+    declined: int
+
+
+@router.get("/client/home")
+async def show_home(client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone) -> Home:
+    return await client_views.show_home(db, client.email, now, time_zone)
+
+
+@router.get("/client/senders/{organisation_id}")
+async def show_sender(
+    organisation_id: str,
+    client: CurrentClient,
+    db: Db,
+    now: Now,
+    time_zone: DefaultTimeZone,
+    view: ClientView = "to_pay",
+    search: Search = "",
+    page: Page = 1,
+    contact: ContactChoice = None,
+    date_from: date | None = None,
+    date_to: date | None = None,
+) -> SenderInvoices:
+    wanted = wanted_list(view, search, page, date_from, date_to)
+    return await client_views.show_sender(db, client.email, organisation_id, contact or None, wanted, now, time_zone)
+
+
+@router.get("/client/senders/{organisation_id}/invoices/{invoice_id}")
+async def show_invoice(
+    organisation_id: str, invoice_id: str, client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone
+) -> OneInvoice:
+    return await client_views.show_invoice(db, client.email, organisation_id, invoice_id, now, time_zone)
+
+
+@router.get("/client/invitations/{token}")
+async def find_sender_of_invitation(token: str, client: CurrentClient, db: Db) -> InvitationSender:
+    return InvitationSender(organisation_id=await invitations.find_sender_of_invitation(db, client.email, token))
+
+
+@router.post("/client/senders/{organisation_id}/decline")
+async def decline_shares(organisation_id: str, client: CurrentClient, db: Db, contact: ContactChoice = None) -> Declined:
+    """Nothing of this sender, or of one contact of it, was meant for this address."""
+    return Declined(declined=await client_views.decline_shares(db, client.email, organisation_id, contact or None))
