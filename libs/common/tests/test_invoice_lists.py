@@ -105,7 +105,7 @@ def test_what_a_share_would_show_and_leave_out_covers_every_invoice_once() -> No
         {"currency": "NZD", "total": 70_000, "to_pay": 34_000},
         {"currency": "USD", "total": 10_000, "to_pay": 10_000},
     ]
-    assert found.left_out.model_dump() == {"draft": 1, "bill": 1, "voided": 1, "deleted": 2}
+    assert found.left_out.model_dump() == {"draft": 1, "bill": 1, "voided": 1, "deleted": 2, "earlier": 0}
     assert found.shareable.count + sum(found.left_out.model_dump().values()) == len(MIXED)
 
 

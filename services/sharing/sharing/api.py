@@ -47,6 +47,7 @@ Search = Annotated[str, Query(max_length=200)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Typed = Annotated[str, StringConstraints(max_length=1000)]
 ShareIds = Annotated[list[Annotated[str, StringConstraints(max_length=40)]], Field(min_length=1, max_length=store.PAGE_SIZE)]
+SomeIds = Annotated[list[str] | None, Query(max_length=store.PAGE_SIZE)]
 MOST_ADDRESSES = 20
 
 
@@ -99,7 +100,7 @@ class SharesOfContact(BaseModel):
     shares: list[ShareView]
 
 
-class LiveShares(BaseModel):
+class Shares(BaseModel):
     shares: list[ShareView]
     page: int
     page_size: int
@@ -139,9 +140,14 @@ async def list_clients(organisation_id: str, provider: CurrentProvider, db: Db, 
 
 
 @router.get("/organisations/{organisation_id}/shares")
-async def list_live_shares(organisation_id: str, provider: CurrentProvider, db: Db, page: Page = 1) -> LiveShares:
-    found, total = await store.list_live_shares(db, provider.organisation_id, page)
-    return LiveShares(shares=await share_views.view_shares(db, found), page=page, page_size=store.PAGE_SIZE, total=total)
+async def list_shares(organisation_id: str, provider: CurrentProvider, db: Db, page: Page = 1, id: SomeIds = None) -> Shares:
+    """Every live access, page by page; or those with these ids, live or ended."""
+    if id:
+        found = await store.list_shares(db, provider.organisation_id, id)
+        total = len(found)
+    else:
+        found, total = await store.list_live_shares(db, provider.organisation_id, page)
+    return Shares(shares=await share_views.view_shares(db, found), page=page, page_size=store.PAGE_SIZE, total=total)
 
 
 @router.get("/organisations/{organisation_id}/shares/{share_id}")
@@ -218,8 +224,9 @@ async def list_stored_invoices(
     page: Page = 1,
     date_from: date | None = None,
     date_to: date | None = None,
+    shared_from: date | None = None,
 ) -> InvoiceList:
-    wanted = wanted_list(view, search, page, date_from, date_to)
+    wanted = {**wanted_list(view, search, page, date_from, date_to), "shared_from": shared_from}
     return await contacts.list_stored_invoices(db, provider.organisation_id, contact_id, wanted, now, time_zone)
 
 

@@ -30,9 +30,12 @@ ALWAYS = {
     "drafts": f"{CLIENTS}/{DRAFTS_ONLY}",
     "share": f"{CLIENT}/share",
     "share hints": f"{CLIENT}/share?email=hana@gmail.com",
+    "share from a day": f"{CLIENT}/share?what=from&from_date=2026-01-01&ends_on=2030-01-01",
+    "share picked": f"{CLIENT}/share?what=picked",
     "share without address": f"{CLIENTS}/{NO_EMAIL}/share",
     "end": f"{CLIENT}/shares/shr_{1:026d}/end",
     "shares": f"/o/{KOWHAI}/shares",
+    "end many": f"/o/{KOWHAI}/shares/end?share=shr_{1:026d}&share=shr_{5:026d}",
     "settings": f"/o/{KOWHAI}/settings",
     "account": "/me",
     "help": "/help",
@@ -59,7 +62,7 @@ def a_full_upstream() -> Upstream:
         a_share(2, state="preparing", load_id="l1", load={"stored": 640, "total": 1200}, mail=None, last_seen_at=None),
         a_share(3, state="waiting_invoice", mail=None, last_seen_at=None),
         a_share(4, state="invited", mail="failed", mail_reason="mailbox unknown", last_seen_at=None),
-        a_share(5, state="opened", last_seen_at=None),
+        a_share(5, state="opened", last_seen_at=None, ends_on="2030-05-03", from_date="2026-01-01"),
         a_share(7, state="invited", mail="returned", mail_reason="mailbox full", last_seen_at=None),
         a_share(8, state="invited", mail="sent", last_seen_at=None),
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by="Hana Kōwhai"),
@@ -173,14 +176,43 @@ async def test_from_a_client_two_presses_send_an_invitation(visitor: Visitor) ->
     await visitor.page.get_by_role("link", name="Share invoices").click()
     await visitor.page.get_by_role("button", name="Send invitation").click()
     await visitor.page.get_by_text("Shared with accounts@rata.example.").wait_for()
-    assert visitor.up.invited == [{"email": "accounts@rata.example", "contact_name": "Rātā Joinery Ltd", "contact_id": RATA}]
+    assert [invited["email"] for invited in visitor.up.invited] == ["accounts@rata.example"]
     assert visitor.page.url == visitor.base + CLIENT
 
 
 async def test_typing_an_address_brings_its_line_without_a_press(visitor: Visitor) -> None:
     await visitor.page.goto(f"{visitor.base}{CLIENT}/share")
-    await visitor.page.get_by_label("E-mail address").fill("ana@elsewhere.example")
+    await visitor.page.get_by_label("E-mail addresses").fill("ana@elsewhere.example")
     await visitor.page.get_by_text("Xero has @rata.example, this is @elsewhere.example.").wait_for()
+
+
+async def test_choosing_a_day_or_picking_changes_what_is_shown_without_a_press(visitor: Visitor) -> None:
+    await visitor.page.goto(f"{visitor.base}{CLIENT}/share")
+    preview = visitor.page.locator("#preview")
+    assert await visitor.page.get_by_role("checkbox", name="INV-1042").is_hidden()
+    await visitor.page.get_by_label("Only those I pick").check()
+    await visitor.page.get_by_role("checkbox", name="INV-1042").check()
+    await preview.get_by_text("These invoices and no other").wait_for()
+    await preview.get_by_role("row", name="Invoices now 1").wait_for()
+    await visitor.page.get_by_role("button", name="Send invitation").click()
+    await visitor.page.get_by_text("Shared with accounts@rata.example.").wait_for()
+    assert len(visitor.up.invited[0]["invoice_ids"]) == 1
+
+
+async def test_several_are_selected_and_ended_each_with_its_result(visitor: Visitor) -> None:
+    visitor.up.shares = [a_share(1), a_share(2), a_share(3)]
+    visitor.up.not_ending = {visitor.up.shares[1]["id"]}
+    await visitor.page.goto(f"{visitor.base}/o/{KOWHAI}/shares")
+    assert await visitor.page.get_by_role("button", name="End selected accesses").is_hidden()
+    for number in (1, 2):
+        await visitor.page.get_by_role("checkbox", name=f"Select accounts{number}@rata.example").check()
+    await visitor.page.get_by_role("button", name="End selected accesses").click()
+    await visitor.page.get_by_role("heading", name="End 2 accesses in Kōwhai & Hart Studio Ltd?").wait_for()
+    await visitor.page.get_by_role("button", name="End 2 accesses").click()
+    await visitor.page.get_by_role("heading", name="Some accesses did not end").wait_for()
+    assert "Ended at" in await visitor.page.locator("li", has_text="accounts1@").inner_text()
+    assert "Still has access." in await visitor.page.locator("li", has_text="accounts2@").inner_text()
+    assert [share["state"] for share in visitor.up.shares] == ["ended", "active", "active"]
 
 
 async def test_searching_narrows_the_list_and_the_address_follows(visitor: Visitor) -> None:

@@ -32,7 +32,7 @@ async def test_the_share_form_is_filled_in_beside_what_would_be_shared(provider:
 
 async def test_sending_takes_one_press_and_says_what_happened(up: Upstream, provider: httpx.AsyncClient) -> None:
     answer = await press(provider, f"{CLIENT}/share", email=" Ana@Rata.example ")
-    assert up.invited == [{"email": "Ana@Rata.example", "contact_name": "Rātā Joinery Ltd", "contact_id": RATA}]
+    assert up.invited == [{"email": "Ana@Rata.example", "contact_name": "Rātā Joinery Ltd", "contact_id": RATA}]  # everything, for ever
     assert "Shared with Ana@Rata.example." in await words(provider, answer.headers["location"])
     again = await press(provider, f"{CLIENT}/share", email="Ana@Rata.example")
     assert "Ana@Rata.example already has access. The invitation is on its way again." in await words(provider, again.headers["location"])
@@ -140,6 +140,56 @@ async def test_when_sharing_fails_the_text_is_kept_and_nothing_is_claimed(up: Up
     assert 'value="ana@rata.example"' in answer.text
 
 
+async def test_several_addresses_are_sent_with_a_line_each(up: Upstream, provider: httpx.AsyncClient) -> None:
+    up.shares = [a_share(1)]
+    answer = await press(provider, f"{CLIENT}/share", email="ana@rata.example; accounts1@rata.example, ana@rata.example")
+    page = await words(provider, answer.headers["location"])
+    assert "Shared with ana@rata.example. The invitation" in page
+    assert "accounts1@rata.example already has access. The invitation is on its way again." in page
+    assert [invited["email"] for invited in up.invited] == ["ana@rata.example", "accounts1@rata.example"]
+
+
+async def test_a_refused_address_among_several_is_named_and_only_it_stays_in_the_field(up: Upstream, provider: httpx.AsyncClient) -> None:
+    answer = await press(provider, f"{CLIENT}/share", email="ana@rata.example, tom at otherfirm")
+    page = said(answer)
+    assert answer.status_code == 422
+    assert "Shared with ana@rata.example." in page
+    assert "Not sent to the addresses below" in page
+    assert "Nothing was sent" not in page
+    assert 'value="tom at otherfirm"' in answer.text
+    assert [invited["email"] for invited in up.invited] == ["ana@rata.example"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"email": " , ; "}, "Type the address of the person who may open them."),
+        ({"email": ",".join(f"c{n}@x.example" for n in range(21))}, "At most 20 addresses at a time."),
+        ({"email": "ana@rata.example", "what": "from", "from_date": "soon"}, "Choose a day."),
+        ({"email": "ana@rata.example", "what": "picked"}, "Pick at least one invoice."),
+        ({"email": "ana@rata.example", "ends_on": "2020-01-01"}, "That day is over. Choose a later one."),
+        ({"email": "ana@rata.example", "ends_on": "30 May"}, "Choose a day."),
+    ],
+)
+async def test_a_form_that_cannot_be_sent_says_what_is_missing_and_is_kept(
+    up: Upstream, provider: httpx.AsyncClient, fields: dict[str, str], text: str
+) -> None:
+    answer = await press(provider, f"{CLIENT}/share", **fields)
+    assert answer.status_code == 422
+    assert said(answer).count(text) == 2 or "Pick at least" in text
+    assert "Nothing was sent" in said(answer)
+    assert f'value="{fields["email"].strip()}"' in answer.text
+    assert not up.invited
+
+
+async def test_what_is_shared_and_until_when_is_sent_as_chosen(up: Upstream, provider: httpx.AsyncClient) -> None:
+    await press(provider, f"{CLIENT}/share", email="ana@rata.example", what="from", from_date="2026-04-01", ends_on="2030-05-03")
+    assert (up.invited[0]["from_date"], up.invited[0]["ends_on"]) == ("2026-04-01", "2030-05-03")
+    await press(provider, f"{CLIENT}/share", email="tom@rata.example", what="picked", from_date="2026-04-01", invoice="9a000000")
+    assert up.invited[1]["invoice_ids"] == ["9a000000"]
+    assert "from_date" not in up.invited[1]
+
+
 # ── ending access
 
 
@@ -170,6 +220,34 @@ async def test_resending_mails_the_invitation_again_and_says_so(up: Upstream, pr
     page = await words(provider, answer.headers["location"])
     assert "The invitation to accounts1@rata.example is on its way again." in page
     assert "Invitation queued" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"ends_on": "2030-05-03"}, "Active, ends 3 May 2030"),
+        ({"state": "invited", "ends_on": "2030-05-03"}, "Invited, ends 3 May 2030"),
+        ({"state": "ended", "ended_at": "2026-05-03T12:00:00Z", "ended_reason": "expired", "ends_on": "2020-05-03"}, "Expired 3 May 2020"),
+        (
+            {"state": "ended", "ended_at": "2026-05-03T12:00:00Z", "ended_reason": "declined"},
+            "Closed by the client as not meant for them, 4 May 2026, 00:00 NZST",
+        ),
+        ({"from_date": "2026-04-01"}, "dated from 1 Apr 2026 on"),
+        ({"picked": 1}, "1 picked invoice"),
+    ],
+)
+async def test_an_access_tells_its_end_and_what_it_is_narrowed_to(
+    up: Upstream, provider: httpx.AsyncClient, changes: dict[str, object], text: str
+) -> None:
+    up.shares = [a_share(1, **changes)]
+    assert text in await words(provider, CLIENT)
+
+
+async def test_nothing_selected_ends_nothing_and_foreign_ids_are_left_out(up: Upstream, provider: httpx.AsyncClient) -> None:
+    up.shares = [a_share(1)]
+    for query in ("", "?share=shr_evil", f"?share=shr_{9:026d}"):
+        assert (await provider.get(f"/o/{KOWHAI}/shares/end{query}")).headers["location"] == f"/o/{KOWHAI}/shares"
+    assert up.shares[0]["state"] == "active"
 
 
 async def test_the_shares_page_lists_live_accesses_and_ends_one(up: Upstream, provider: httpx.AsyncClient) -> None:

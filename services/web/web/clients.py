@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
@@ -17,16 +18,18 @@ from common.errors import NotFound
 from common.http import ServiceClient
 from web.client_models import Home, LinkState, OneInvoice, SenderInvoices, SignedIn
 from web.models import (
+    AddressUse,
     ClientIdentity,
     Contact,
     Contacts,
     Device,
+    Ended,
+    Invited,
     InvoiceList,
     Load,
     ProviderIdentity,
     Share,
     SharedClients,
-    ShareOutcome,
     Shares,
     query,
 )
@@ -141,14 +144,33 @@ class SharingClient:
         """One access."""
         return Share.model_validate(await self.http.get(f"{_org(org)}/shares/{share}", token=token))
 
+    async def some_shares(self, token: str, org: str, shares: Sequence[str]) -> list[Share]:
+        """These accesses as far as they are this organisation's, live or ended."""
+        params = [("id", share) for share in shares]
+        return Shares.model_validate(await self.http.get(f"{_org(org)}/shares", params=params, token=token)).shares
+
     async def shares(self, token: str, org: str, *, page: int) -> Shares:
         """One page of every live access of the organisation."""
         return Shares.model_validate(await self.http.get(f"{_org(org)}/shares", params=query(page=page), token=token))
 
-    async def invite(self, token: str, org: str, contact: str, *, email: str, contact_name: str) -> ShareOutcome:
-        """Gives an address access, or sends its mail again. Raises Unprocessable `invalid_address`."""
-        body = {"email": email, "contact_name": contact_name}
-        return ShareOutcome.model_validate(await self.http.post(f"{_org(org)}/contacts/{contact}/shares", json=body, token=token))
+    async def invite(self, token: str, org: str, contact: str, wanted: dict[str, Any]) -> list[Invited]:
+        """Gives addresses access, or sends their mails again. `wanted`: emails, contact_name, from_date or invoice_ids, ends_on.
+
+        Raises Unprocessable `end_date_over`; a refused address is a result like the others.
+        """
+        answer = await self.http.post(f"{_org(org)}/contacts/{contact}/shares", json=wanted, token=token)
+        return [Invited.model_validate(result) for result in answer["results"]]
+
+    async def uses(self, token: str, org: str, emails: Sequence[str]) -> list[AddressUse]:
+        """Where these addresses have access in this organisation."""
+        params = [("email", email) for email in emails]
+        answer = await self.http.get(f"{_org(org)}/address-uses", params=params, token=token)
+        return [AddressUse.model_validate(use) for use in answer["uses"]]
+
+    async def end_many(self, token: str, org: str, shares: Sequence[str]) -> list[Ended]:
+        """Ends accesses now, each with its own result."""
+        answer = await self.http.post(f"{_org(org)}/shares/end", json={"share_ids": list(shares)}, token=token)
+        return [Ended.model_validate(result) for result in answer["results"]]
 
     async def end(self, token: str, org: str, share: str) -> Share:
         """Ends an access now; ending it twice answers the same."""
@@ -175,6 +197,10 @@ class SharingClient:
     async def client_invoice(self, token: str, org: str, invoice_id: str) -> OneInvoice:
         """One invoice with its lines."""
         return OneInvoice.model_validate(await self.http.get(f"{_sender(org)}/invoices/{_plain(invoice_id)}", token=token))
+
+    async def close(self, token: str, org: str, contact: str) -> None:
+        """Ends what this client may see of a sender, of one contact when it is named. Raises NotFound when that is nothing."""
+        await self.http.post(f"{_sender(org)}/close{'?' + urlencode({'contact': contact}) if contact else ''}", token=token)
 
     async def invitation_sender(self, token: str, invitation: str) -> str:
         """The organisation behind an invitation to this client's own address. Raises NotFound for every other one."""

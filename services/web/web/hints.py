@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.addresses import InvalidAddress, canonical, domain_of
-from web.models import Contact, Share
+from web.models import AddressUse, Contact
 
 # fmt: off
 FREE_MAIL = frozenset((
@@ -26,18 +28,30 @@ class Hint:
     ours: str = ""
 
 
-def hints_for(email: str, contact: Contact | None, own_address: str, shares: list[Share], contact_id: str) -> list[Hint]:
-    """What somebody should know before sending to this address; none of it stops them."""
-    if not email:
+def hints_for(emails: Sequence[str], contact: Contact | None, own_address: str, uses: Sequence[AddressUse], contact_id: str) -> list[Hint]:
+    """What somebody should know before sending to these addresses; none of it stops them."""
+    if not emails:
         return [Hint("none_in_xero")] if contact and not contact.email else []
-    try:
-        address = canonical(email)
-    except InvalidAddress:
-        return []
+    own = _canonical_or(own_address)
+    return [hint for address in addresses_in(emails) for hint in _hints_for_one(address, contact, own, uses, contact_id)]
+
+
+def split(text: str) -> list[str]:
+    """What stands between commas and semicolons in the field for addresses, each once."""
+    return list(dict.fromkeys(part for part in map(str.strip, re.split(r"[,;\n]", text)) if part))
+
+
+def addresses_in(texts: Iterable[str]) -> list[str]:
+    """Those texts that are addresses, in canonical form, each once."""
+    return list(dict.fromkeys(canonical(text) for text in texts if is_address(text)))
+
+
+def _hints_for_one(address: str, contact: Contact | None, own: str, uses: Sequence[AddressUse], contact_id: str) -> list[Hint]:
+    elsewhere = next((use for use in uses if use.email == address and use.contact_id != contact_id), None)
     return [
-        *([Hint("own")] if address == _canonical_or(own_address) else []),
+        *([Hint("own")] if address == own else []),
         *_domain_hints(address, contact),
-        *(Hint("used", theirs=share.contact_name, ours=address) for share in _elsewhere(address, shares, contact_id)[:1]),
+        *([Hint("used", theirs=elsewhere.contact_name, ours=address)] if elsewhere else []),
     ]
 
 
@@ -47,10 +61,6 @@ def _domain_hints(address: str, contact: Contact | None) -> list[Hint]:
     if ours in FREE_MAIL and ours != theirs:
         return [Hint("free_mail", theirs=theirs, ours=ours)]
     return [Hint("domain", theirs=theirs, ours=ours)] if theirs and theirs != ours else []
-
-
-def _elsewhere(address: str, shares: list[Share], contact_id: str) -> list[Share]:
-    return [share for share in shares if share.email == address and share.contact_id != contact_id and share.state != "ended"]
 
 
 def is_address(text: str) -> bool:

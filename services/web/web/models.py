@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -140,11 +140,15 @@ class Share(Answer):
     state: ShareState
     shared_by: Person
     shared_at: datetime
+    from_date: date | None = None
+    picked: int | None = None
+    ends_on: date | None = None
     opened_at: datetime | None = None
     last_seen_at: datetime | None = None
     views: int = 0
     ended_at: datetime | None = None
     ended_by: Person | str | None = None
+    ended_reason: Literal["revoked", "expired", "declined", "closed"] | None = None
     load_id: str | None = None
     load: LoadProgress | None = None
     mail: Literal["queued", "sent", "failed", "returned"] | None = None
@@ -170,11 +174,29 @@ class Shares(Answer):
     total: int
 
 
-class ShareOutcome(Answer):
-    """What sending an invitation did: a new access, or the mail of one that is there sent again."""
+class Invited(Answer):
+    """What became of one address: a new access, the mail of one that is there sent again, or refused and why (an error's code)."""
 
-    share: Share
-    outcome: Literal["invited", "resent"]
+    email: str
+    outcome: Literal["invited", "resent", "refused"]
+    reason: str | None = None
+    share: Share | None = None
+
+
+class Ended(Answer):
+    """What became of one access that should end; without `ended_at` it did not."""
+
+    share_id: str
+    ended_at: datetime | None = None
+    reason: str | None = None
+
+
+class AddressUse(Answer):
+    """An address that opens a client's invoices already."""
+
+    email: str
+    contact_id: str
+    contact_name: str
 
 
 class SharedClient(Answer):

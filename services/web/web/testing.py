@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from web.client_testing import served
@@ -53,11 +53,15 @@ def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
         "state": "active",
         "shared_by": {"name": "Hana Kōwhai", "email": "hana@kowhai.example"},
         "shared_at": _z(NOW - timedelta(days=number)),
+        "from_date": None,
+        "picked": None,
+        "ends_on": None,
         "opened_at": None,
         "last_seen_at": _z(NOW - timedelta(minutes=14)),
         "views": 3,
         "ended_at": None,
         "ended_by": None,
+        "ended_reason": None,
         "load_id": None,
         "load": None,
         "mail": "sent",
@@ -117,7 +121,8 @@ def a_ledger() -> list[dict[str, Any]]:
 
 
 class Upstream:
-    """What the services behind the pages hold. Names in `failing` answer with (status, code); `refusing_shares` fails invitations alone."""
+    """What the services behind the pages hold. Names in `failing` answer with (status, code); `refusing_shares` fails invitations alone,
+    `not_ending` the ending of these."""
 
     def __init__(self) -> None:
         self.organisations = [an_organisation(), an_organisation(PIKE, "Pike & Larkmoor LLP")]
@@ -131,6 +136,7 @@ class Upstream:
         self.shares: list[dict[str, Any]] = []
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
+        self.not_ending: set[str] = set()
         self.failing: dict[str, tuple[int, str]] = {}
         self.devices = [a_device("0a", current=True), a_device("0b", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18 Safari/605", 9)]
         self.signed_out: list[str] = []
@@ -276,21 +282,25 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
     async def invite(contact: str, asked: dict[str, Any]) -> Response:
         if up.refusing_shares:
             return _problem(503, "unavailable")
-        if "@" not in asked["email"]:
-            return _problem(422, "invalid_address")
-        up.invited.append(asked | {"contact_id": contact})
-        known = next((share for share in up.shares if share["email"] == asked["email"] and share["state"] != "ended"), None)
-        if known:
-            return JSONResponse({"share": known, "outcome": "resent"})
-        new = {"email": asked["email"], "contact_id": contact, "contact_name": asked["contact_name"], "shared_at": _z(NOW)}
-        fresh = a_share(len(up.shares) + 1, **new, state="invited", views=0, last_seen_at=None)
-        up.shares.append(fresh)
-        return JSONResponse({"share": fresh, "outcome": "invited"}, 201)
+        if asked.get("ends_on") and asked["ends_on"] < str(TODAY):
+            return _problem(422, "end_date_over")
+        terms = {name: value for name, value in asked.items() if name != "emails" and value is not None}
+        return JSONResponse({"results": [_invited(up, contact, email, terms) for email in asked["emails"]]})
+
+    @app.get(f"{base}/address-uses")
+    async def uses(email: Annotated[list[str], Query()]) -> dict[str, Any]:
+        live = [share for share in up.shares if share["email"] in email and share["state"] != "ended"]
+        return {"uses": [{name: share[name] for name in ("email", "contact_id", "contact_name")} for share in live]}
 
     @app.get(f"{base}/shares")
-    async def shares(page: int = 1) -> dict[str, Any]:
-        live = [share for share in up.shares if share["state"] != "ended"]
-        return {"shares": live[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(live)}
+    async def shares(page: int = 1, id: Annotated[list[str] | None, Query()] = None) -> dict[str, Any]:
+        wanted = [share for share in up.shares if (share["id"] in id if id else share["state"] != "ended")]
+        wanted.sort(key=lambda share: str(share["mail"] != "failed"))
+        return {"shares": wanted[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(wanted)}
+
+    @app.post(f"{base}/shares/end")
+    async def end_many(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"results": [_ended(up, name) for name in asked["share_ids"]]}
 
     @app.get(f"{base}/shares/{{share}}")
     async def share(share: str) -> Response:
@@ -302,7 +312,7 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
         found = next((one for one in up.shares if one["id"] == share), None)
         if found is None:
             return _problem(404, "not_found")
-        found |= {"state": "ended", "ended_at": _z(NOW), "ended_by": "Hana Kōwhai"}
+        _ended(up, share)
         return JSONResponse(found)
 
     @app.post(f"{base}/shares/{{share}}/resend")
@@ -312,6 +322,27 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
             return _problem(404, "not_found")
         found |= {"mail": "queued", "mail_reason": None}
         return JSONResponse(found)
+
+
+def _invited(up: Upstream, contact: str, email: str, terms: dict[str, Any]) -> dict[str, Any]:
+    if "@" not in email:
+        return {"email": email, "outcome": "refused", "reason": "invalid_address"}
+    up.invited.append({"email": email, **terms, "contact_id": contact})
+    known = next((share for share in up.shares if share["email"] == email and share["state"] != "ended"), None)
+    if known:
+        return {"email": email, "outcome": "resent", "share": known}
+    new = {"email": email, "contact_id": contact, "contact_name": terms["contact_name"], "shared_at": _z(NOW)}
+    fresh = a_share(len(up.shares) + 1, **new, state="invited", views=0, last_seen_at=None)
+    up.shares.append(fresh)
+    return {"email": email, "outcome": "invited", "share": fresh}
+
+
+def _ended(up: Upstream, name: str) -> dict[str, Any]:
+    share = next((one for one in up.shares if one["id"] == name), None)
+    if share is None or name in up.not_ending:
+        return {"share_id": name, "reason": "not_found" if share is None else "unavailable"}
+    share |= {"state": "ended", "ended_at": _z(NOW), "ended_by": "Hana Kōwhai", "ended_reason": "revoked"}
+    return {"share_id": name, "ended_at": share["ended_at"]}
 
 
 VIEWS = {

@@ -157,6 +157,7 @@ async def get_invoices(
     page: Page = 1,
     date_from: date | None = None,
     date_to: date | None = None,
+    shared_from: date | None = None,
 ) -> InvoiceList:
     as_of, found = await invoices.list_of(db, organisation_id, contact_id)
     return list_invoices(
@@ -167,6 +168,7 @@ async def get_invoices(
         page=page,
         date_from=date_from,
         date_to=date_to,
+        shared_from=shared_from,
         as_of=as_of,
         link=lambda invoice: settings.xero_deep_link.format(invoice_id=invoice.invoice_id),
     )

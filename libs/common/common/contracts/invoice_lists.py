@@ -82,19 +82,20 @@ class ShareableTotal(Shape):
 
 
 class Shareable(Shape):
-    """What a share would show now."""
+    """What a share would show now, of the invoices dated from the day asked for."""
 
     count: int
     totals: list[ShareableTotal]
 
 
 class LeftOut(Shape):
-    """What a share would not show, and why."""
+    """What a share would not show, and why; `earlier`: dated before the day asked for, or without a date."""
 
     draft: int
     bill: int
     voided: int
     deleted: int
+    earlier: int = 0
 
 
 class InvoiceList(Shape):
@@ -125,6 +126,7 @@ def list_invoices(
     page: int = 1,
     date_from: dt.date | None = None,
     date_to: dt.date | None = None,
+    shared_from: dt.date | None = None,
     order: Literal["newest", "due_first"] = "newest",
     page_size: int = PAGE_SIZE,
     as_of: dt.datetime | None = None,
@@ -133,7 +135,8 @@ def list_invoices(
     """The list over all invoices of a contact, whatever their type and status; bills and deleted ones are never rows.
 
     `today` is the date in the organisation's time zone. `search` finds number and reference, in any letter case; the dates
-    are the invoice's own and inclusive. newest: by date, then number; due_first: overdue, due soonest, then newest.
+    are the invoice's own and inclusive. `shared_from` narrows what a share would show, and nothing else.
+    newest: by date, then number; due_first: overdue, due soonest, then newest.
     """
     standings = [(invoice, invoice.standing(today)) for invoice in invoices]
     listed = [(invoice, standing) for invoice, standing in standings if invoice.is_sale and standing in LISTED]
@@ -151,8 +154,8 @@ def list_invoices(
         view=view,
         counts=_counts(listed),
         totals=_totals(listed),
-        shareable=_shareable(standings),
-        left_out=_left_out(invoices),
+        shareable=_shareable(standings, shared_from),
+        left_out=_left_out(invoices, shared_from),
         today=today,
         as_of=as_of,
     )
@@ -204,8 +207,8 @@ def _totals(listed: Standings) -> list[Total]:
     return [Total(currency=currency, **amounts) for currency, amounts in sorted(sums.items())]
 
 
-def _shareable(standings: Standings) -> Shareable:
-    shared = [(invoice, standing) for invoice, standing in standings if invoice.is_shareable]
+def _shareable(standings: Standings, shared_from: dt.date | None) -> Shareable:
+    shared = [pair for pair in standings if pair[0].is_shareable and _is_dated_from(pair[0], shared_from)]
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for invoice, standing in shared:
         sums[invoice.currency]["total"] += invoice.total
@@ -214,7 +217,11 @@ def _shareable(standings: Standings) -> Shareable:
     return Shareable(count=len(shared), totals=totals)
 
 
-def _left_out(invoices: Sequence[InvoiceSummary]) -> LeftOut:
+def _is_dated_from(invoice: InvoiceSummary, day: dt.date | None) -> bool:
+    return day is None or (invoice.date is not None and invoice.date >= day)
+
+
+def _left_out(invoices: Sequence[InvoiceSummary], shared_from: dt.date | None) -> LeftOut:
     """Each invoice under its first reason; a deleted bill is deleted."""
     kept = [invoice for invoice in invoices if invoice.status != "DELETED"]
     sales = [invoice.status for invoice in kept if invoice.is_sale]
@@ -223,4 +230,5 @@ def _left_out(invoices: Sequence[InvoiceSummary]) -> LeftOut:
         bill=len(kept) - len(sales),
         voided=sales.count("VOIDED"),
         deleted=len(invoices) - len(kept),
+        earlier=sum(invoice.is_shareable and not _is_dated_from(invoice, shared_from) for invoice in invoices),
     )

@@ -1,12 +1,14 @@
-"""Who may see what in an organisation, and ending an access."""
+"""Who may see what in an organisation, and ending one access or many."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from web.clients import Behind, Services
@@ -16,6 +18,8 @@ from web.visits import SHARE_ID, ContactId, CurrentVisit, PageNumber, ProviderFo
 
 router = APIRouter()
 
+MOST_CHOSEN = 50
+Chosen = Annotated[Sequence[str], Query(max_length=MOST_CHOSEN)]
 END = "/o/{org}/clients/{contact}/shares/{share}/end"
 
 
@@ -23,13 +27,34 @@ END = "/o/{org}/clients/{contact}/shares/{share}/end"
 async def shares(
     request: Request, visit: CurrentVisit, services: Behind, page: PageNumber = 1, done: str = "", share: str = ""
 ) -> Response:
-    """Every live access of the organisation. `share` is the one that was just ended from here."""
+    """Every live access of the organisation, mail problems first. `share` is the one that was just ended from here."""
     found, ended = await asyncio.gather(
         services.sharing.shares(visit.sharing_token, visit.org, page=page),
-        _just_ended(services, visit, share if done == "ended" else ""),
+        _chosen(services, visit, [share] if done == "ended" else []),
     )
-    problems_first = sorted(found.shares, key=lambda one: not one.undelivered)
-    return render(request, "provider/shares.html", **visit.frame(), section="shares", found=found, shares=problems_first, ended=ended)
+    return render(request, "provider/shares.html", **visit.frame(), section="shares", found=found, ended=ended)
+
+
+@router.get("/o/{org}/shares/end")
+async def confirm_many(request: Request, visit: CurrentVisit, services: Behind, share: Chosen = ()) -> Response:
+    """Asks before ending several; nothing selected leads back."""
+    found = await _chosen(services, visit, share)
+    if not found:
+        return RedirectResponse(f"/o/{visit.org}/shares", 303)
+    live = [one for one in found if one.state != "ended"]
+    return render(request, "provider/end_many.html", **visit.frame(), section="shares", shares=live, ended=None, failed=())
+
+
+@router.post("/o/{org}/shares/end")
+async def end_many(request: Request, visit: CurrentVisit, services: Behind, form: ProviderForm) -> Response:
+    """Ends them before answering, and says of each what became of it. Pressed again it answers the same."""
+    wanted = [str(name) for name in form.getlist("share")][:MOST_CHOSEN]
+    if not wanted:
+        return RedirectResponse(f"/o/{visit.org}/shares", 303)
+    results = await services.sharing.end_many(visit.sharing_token, visit.org, wanted)
+    found = await _chosen(services, visit, [result.share_id for result in results])
+    failed = {result.share_id for result in results if result.ended_at is None}
+    return render(request, "provider/end_many.html", **visit.frame(), section="shares", shares=found, ended=True, failed=failed)
 
 
 @router.get(END)
@@ -67,5 +92,7 @@ async def resend(visit: CurrentVisit, services: Behind, form: ProviderForm, cont
     return RedirectResponse(f"/o/{visit.org}/clients/{contact}?done=mailed_again&share={share}", 303)
 
 
-async def _just_ended(services: Services, visit: Visit, share: str) -> Share | None:
-    return await services.sharing.share(visit.sharing_token, visit.org, share) if re.fullmatch(SHARE_ID, share) else None
+async def _chosen(services: Services, visit: Visit, shares: Sequence[str]) -> list[Share]:
+    """The accesses of these ids, as far as they are this organisation's."""
+    names = list(dict.fromkeys(name for name in shares if re.fullmatch(SHARE_ID, name)))[:MOST_CHOSEN]
+    return await services.sharing.some_shares(visit.sharing_token, visit.org, names) if names else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
@@ -19,7 +20,7 @@ from web.visits import ContactId, CurrentVisit, PageNumber, Search, Visit
 router = APIRouter()
 
 VIEWS = ("unpaid", "overdue", "open", "paid", "all")
-DONE = frozenset({"invited", "resent", "mailed_again", "ended"})
+DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared"})
 MOST_LOADS = 5
 
 
@@ -54,6 +55,7 @@ class Books:
 
 
 DateText = Annotated[str, Query(max_length=20)]
+Names = Annotated[Sequence[str], Query(max_length=50)]
 
 
 @router.get("/o/{org}/clients/{contact}")
@@ -68,9 +70,10 @@ async def client(
     date_from: DateText = "",
     date_to: DateText = "",
     done: str = "",
-    share: str = "",
+    share: Names = (),
+    again: Names = (),
 ) -> Response:
-    """The client's page. `done` and `share` name what has just happened, to say so once at the top."""
+    """The client's page. `done` names what has just happened, `share` and `again` with what, to say so once at the top."""
     asked = Asked(view if view in VIEWS else "unpaid", search.strip(), page, date_from, date_to)
     books, shares = await asyncio.gather(
         read_books(services, visit, contact, asked.query()), services.sharing.shares_of(visit.sharing_token, visit.org, contact)
@@ -87,7 +90,8 @@ async def client(
         loads=await _loads(services, visit, shares),
         stored_as_of=books.invoices.as_of if books.invoices and books.reason else None,
         happened=done if done in DONE else None,
-        share=next((one for one in shares if one.id == share), None),
+        told=[one for one in shares if one.id in share],
+        told_again=[one for one in shares if one.id in again],
     )
 
 

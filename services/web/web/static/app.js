@@ -74,6 +74,7 @@ const address = new URL(location.href);
 if (address.searchParams.has("done")) {
   address.searchParams.delete("done");
   address.searchParams.delete("share");
+  address.searchParams.delete("again");
   history.replaceState(history.state, "", address);
 }
 
