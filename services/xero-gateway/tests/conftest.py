@@ -200,6 +200,7 @@ class World:
             due = {"due_at": {"$lte": await self.db.now()}, "state": "pending"}
             return bool(
                 hooks["unsent_events"] + hooks["waiting"] == 0
+                and await self.db.collection(store.WEBHOOKS).count({}) == 0
                 and await self.db.collection(store.MARKS).count({"state": "pending"}) == 0
                 and await self.db.collection(store.RECONCILIATIONS).count(due) == 0
             )

@@ -18,13 +18,14 @@ MATRIX = {
     ("GET", f"{BASE}/invoices/{{invoice_id}}/online"): frozenset({"provider"}),
     ("GET", f"{BASE}/calls"): frozenset({"provider"}),
     ("GET", f"{BASE}/loads/{{load_id}}"): frozenset({"provider"}),
+    ("GET", f"{BASE}/updates"): frozenset({"provider"}),
     ("GET", "/internal/invoice-pdf"): frozenset({"pdf"}),
     ("POST", "/webhooks/xero"): frozenset[str](),
 }
 CONTACT = an_id("contact")
 READS = [
     *("contacts", f"contacts/{CONTACT}", f"contacts/{CONTACT}/invoices", "loads/lod_1"),
-    *(f"invoices/{CONTACT}", f"invoices/{CONTACT}/online", "calls"),
+    *(f"invoices/{CONTACT}", f"invoices/{CONTACT}/online", "calls", "updates"),
 ]
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from prometheus_client import Counter
 from pydantic import BaseModel
 
 from common.contracts.invoice_lists import InvoiceList, View, list_invoices
@@ -19,10 +20,11 @@ from xero_gateway.call_limits import Limit
 from xero_gateway.invoice_reader import InvoiceReader
 from xero_gateway.models import ContactPerson
 from xero_gateway.settings import Settings
-from xero_gateway.webhooks import LARGEST_BODY, is_signed, resources_in
+from xero_gateway.webhooks import LARGEST_BODY, is_signed, read_webhook
 from xero_gateway.xero import LONGEST_SEARCH, PDF, Xero
 
 PAGE_SIZE = 50
+WEBHOOKS = Counter("xero_webhooks_total", "Webhooks by what became of them", ["outcome"])
 router = APIRouter()
 log = get_logger()
 
@@ -130,6 +132,18 @@ class LoadView(BaseModel):
     calls_a_day: int
 
 
+class UpdatesView(BaseModel):
+    """How changes in Xero come here. `instant`: webhooks reach this installation; the schedule is kept beside them in any case.
+
+    `checked_at` is None before Xero was first asked what changed, and while nothing of the organisation is shared.
+    """
+
+    instant: bool
+    last_webhook_at: datetime | None
+    checked_at: datetime | None
+    checked_every_seconds: int
+
+
 @router.get("/internal/organisations/{organisation_id}/contacts")
 async def get_contacts(organisation_id: str, _: CurrentProvider, db: Db, xero: XeroOf, search: Search = "", page: Page = 1) -> ContactList:
     found = await xero.find_contacts(db, organisation_id, search.strip(), page, PAGE_SIZE)
@@ -221,28 +235,44 @@ async def get_load(organisation_id: str, load_id: str, _: CurrentProvider, db: D
     )
 
 
+@router.get("/internal/organisations/{organisation_id}/updates")
+async def get_updates(organisation_id: str, _: CurrentProvider, db: Db, settings: SettingsOf) -> UpdatesView:
+    arrivals = await store.find_arrivals(db)
+    return UpdatesView(
+        instant=arrivals.reach_us(await db.now()),
+        last_webhook_at=arrivals.last_at,
+        checked_at=await store.find_last_pass(db, organisation_id),
+        checked_every_seconds=settings.reconcile_seconds,
+    )
+
+
 @router.post("/webhooks/xero")
 async def receive_webhook(request: Request, db: Db, settings: SettingsOf) -> Response:
-    """Checks the signature of the raw bytes, then marks what to look at in one write. Every answer is empty.
+    """Checks the signature of the raw bytes, then stores what it tells in one write. Every answer is empty.
 
     200 taken, 401 not signed by Xero, 413 too large to be a webhook, 503 could not be stored: Xero sends it again.
     """
     body = await _limited_body(request)
     if body is None:
-        return Response(status_code=413)
+        return _answered("too_large", 413)
     if not is_signed(body, request.headers.get("x-xero-signature", ""), settings.webhook_keys):
-        return Response(status_code=401)
+        return _answered("not_signed", 401)
     try:
-        resources = resources_in(body)
+        webhook = read_webhook(body)
     except ValueError:
         log.error("webhook.unreadable", size=len(body))
-        return Response(status_code=200)
+        return _answered("unreadable", 200)
     try:
-        await store.add_marks(db, sorted(resources))
+        await store.add_webhook(db, webhook)
     except Unavailable:
-        return Response(status_code=503)
+        return _answered("not_stored", 503)
     db.notify()
-    return Response(status_code=200)
+    return _answered("taken", 200)
+
+
+def _answered(outcome: str, status: int) -> Response:
+    WEBHOOKS.labels(outcome).inc()
+    return Response(status_code=status)
 
 
 async def _limited_body(request: Request) -> bytes | None:

@@ -14,7 +14,7 @@ from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
 from xero_gateway.settings import Settings
 from xero_gateway.store import INDEXES
-from xero_gateway.syncer import Changes, FirstLoads, Reconciliation
+from xero_gateway.syncer import Changes, FirstLoads, Reconciliation, Webhooks, WebhookWatch
 from xero_gateway.xero import Xero
 from xero_gateway.xero_calls import XeroCalls
 
@@ -32,7 +32,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         routers=[router],
         handlers=HANDLERS,
-        loops=[Changes(xero), FirstLoads(xero), Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day)],
+        loops=[
+            Webhooks(),
+            WebhookWatch(),
+            Changes(xero),
+            FirstLoads(xero),
+            Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day),
+        ],
         indexes=INDEXES,
         resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},
     )

@@ -25,6 +25,12 @@ PASSES_AHEAD_SECONDS = 3600
 QUIET_PASSES = 4
 """A pass is due only every fourth time while webhooks tell of changes."""
 
+GAP_PATIENCE = timedelta(seconds=60)
+SILENCE = timedelta(hours=24)
+"""Xero gives a subscription up after a day without a good answer, and tells nobody but its collaborators by mail."""
+
+MOST_GAPS = 100
+
 BATCH_INVOICES = 100
 BATCH_BYTES = 1024 * 1024
 LOAD_PAGE = 512
@@ -136,6 +142,64 @@ class Published(Shape):
     contact_id: str
     updated_at: datetime
     load_id: str | None = None
+
+
+class Webhook(Shape):
+    """(organisation, category, resource) of everything it tells of, and the numbers of its first and last event; 0 for none."""
+
+    resources: tuple[tuple[str, str, str], ...]
+    first: int
+    last: int
+
+
+class Gap(Shape):
+    """Numbers of events that were skipped when a later one came, and when that was."""
+
+    first: int
+    last: int
+    since: datetime
+
+
+class Arrivals(Shape):
+    """Which webhooks came. Xero numbers the events of the app's one subscription, all organisations together."""
+
+    last_at: datetime | None = None
+    seen_to: int | None = None
+    gaps: tuple[Gap, ...] = ()
+
+    def after(self, webhook: Webhook, now: datetime) -> Arrivals:
+        """With one webhook more, which may come out of turn or again. One that begins at 1 is of a new subscription."""
+        first, last, seen = webhook.first, webhook.last, self.seen_to
+        if not 0 < first <= last:
+            return self.model_copy(update={"last_at": now})
+        if seen is None or first == 1:
+            return Arrivals(last_at=now, seen_to=last)
+        gaps = [part for gap in self.gaps for part in _without(gap, first, last)]
+        if first > seen + 1:
+            gaps.append(Gap(first=seen + 1, last=first - 1, since=now))
+        if len(gaps) > MOST_GAPS:
+            gaps = [Gap(first=gaps[0].first, last=gaps[-1].last, since=gaps[0].since)]
+        return Arrivals(last_at=now, seen_to=max(seen, last), gaps=tuple(gaps))
+
+    def late_gaps(self, now: datetime) -> list[Gap]:
+        """Those that were not filled in the time Xero takes to send again at once."""
+        return [gap for gap in self.gaps if now - gap.since >= GAP_PATIENCE]
+
+    def reach_us(self, now: datetime) -> bool:
+        """Whether changes are told at once: something came within a day, after which Xero gives a subscription up."""
+        return self.last_at is not None and now - self.last_at < SILENCE
+
+    def are_steady(self, now: datetime, seconds: float) -> bool:
+        """Whether one came in the last `seconds` and none is missing, so that asking for changes is hardly needed."""
+        return self.last_at is not None and (now - self.last_at).total_seconds() < seconds and not self.gaps
+
+
+def _without(gap: Gap, first: int, last: int) -> Iterator[Gap]:
+    """What is left of a gap when these numbers came."""
+    if gap.first < first:
+        yield gap.model_copy(update={"last": min(gap.last, first - 1)})
+    if gap.last > last:
+        yield gap.model_copy(update={"first": max(gap.first, last + 1)})
 
 
 class Findings(Shape):

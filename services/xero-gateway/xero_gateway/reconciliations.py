@@ -8,13 +8,20 @@ from datetime import datetime
 from common import claims
 from common.mongo import Document, Reader, Tx
 from xero_gateway import store
-from xero_gateway.models import OVERLAP, Contact, Findings, InvoiceHead, Published, pass_price
+from xero_gateway.models import OVERLAP, QUIET_PASSES, Arrivals, Contact, Findings, InvoiceHead, Published, pass_price
 
 
 def changes_since(row: Document) -> datetime:
     """What the next pass asks for."""
     high_water: datetime = row["high_water"]
     return high_water - OVERLAP
+
+
+def may_wait(row: Document, arrivals: Arrivals, now: datetime, every_seconds: float) -> bool:
+    """Whether this pass can be left out: webhooks tell of changes, nobody asked for it, and the last one is not long ago."""
+    if row.get("asked", 0) != row.get("answered") or not arrivals.are_steady(now, every_seconds):
+        return False
+    return bool((now - row["passed_at"]).total_seconds() < (QUIET_PASSES - 0.5) * every_seconds)
 
 
 async def news_among(reader: Reader, organisation_id: str, heads: Sequence[InvoiceHead]) -> set[str]:

@@ -7,15 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from common import claims
+from common.ids import new_id
 from common.mongo import Database, Document, Index, Indexes, Reader, Tx
 from xero_gateway.budget_store import BUDGETS
-from xero_gateway.models import PASSES_AHEAD_SECONDS, Load, Mark, Published, key_of
+from xero_gateway.models import PASSES_AHEAD_SECONDS, Arrivals, Load, Mark, Published, Webhook, key_of
 
 ORGANISATIONS = "organisations"
 SHARES = "shares"
 LOADS = "loads"
 MARKS = "marks"
 PUBLISHED = "published"
+WEBHOOKS = "webhooks"
+ARRIVALS = "arrivals"
 RECONCILIATIONS = "reconciliations"
 PDFS = "pdfs"
 LIST_HEADS = "list_heads"
@@ -27,6 +30,8 @@ INDEXES: Indexes = {
     SHARES: [Index(("organisation_id", 1), ("contact_id", 1), where={"live": True})],
     LOADS: [claims.INDEX, DUE_OF_ORGANISATION, Index(("organisation_id", 1), ("contact_id", 1))],
     MARKS: [claims.INDEX, DUE_OF_ORGANISATION],
+    WEBHOOKS: [claims.INDEX],
+    ARRIVALS: [],
     PUBLISHED: [Index(("organisation_id", 1), ("contact_id", 1))],
     RECONCILIATIONS: [claims.INDEX],
     BUDGETS: [],
@@ -131,6 +136,27 @@ async def save_published(tx: Tx, organisation_id: str, published: Iterable[Publi
     await tx.collection(PUBLISHED).upsert_many(changes)
 
 
+# Webhooks: what came and waits to be marked, and what is known of all that came
+
+
+async def add_webhook(db: Database, webhook: Webhook) -> None:
+    """One write, and the only one while Xero waits for the answer."""
+    await db.collection(WEBHOOKS).insert_one({"_id": new_id("whk"), **NEW_WORK, **webhook.model_dump()})
+
+
+async def clear_webhooks(tx: Tx, rows: Sequence[Document]) -> None:
+    await tx.collection(WEBHOOKS).delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+
+
+async def find_arrivals(reader: Reader) -> Arrivals:
+    row = await reader.collection(ARRIVALS).find_one({"_id": ARRIVALS})
+    return Arrivals.model_validate(row or {})
+
+
+async def save_arrivals(tx: Tx, arrivals: Arrivals) -> None:
+    await tx.collection(ARRIVALS).replace_one({"_id": ARRIVALS}, arrivals.model_dump(), upsert=True)
+
+
 # Marks: what has to be looked at
 
 
@@ -191,16 +217,23 @@ async def ask_for_all_reconciliations(db: Database) -> None:
     await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, ASK)
 
 
-async def finish_pass(tx: Tx, row: Document, high_water: datetime, seconds: float, price: float) -> None:
-    """The next pass is due in `seconds` and begins at `high_water`, or earlier where it was asked to meanwhile.
+async def finish_pass(tx: Tx, row: Document, passed_at: datetime, seconds: float, price: float) -> None:
+    """The next pass is due in `seconds` and begins where this one did, at `passed_at`, or earlier where it was asked to meanwhile.
 
     `price`: for how many seconds of an organisation's part of the day the calls of this pass stand. Raises LeaseLost.
     """
     asked_back = {"$lt": ["$high_water", row["high_water"]]}
     paid_until = {"$add": [{"$max": ["$paid_until", "$$NOW"]}, int(price * 1000)]}
-    facts = {"high_water": {"$cond": [asked_back, "$high_water", high_water]}, "paid_until": paid_until}
+    facts: Document = {"high_water": {"$cond": [asked_back, "$high_water", passed_at]}, "paid_until": paid_until}
+    facts |= {"passed_at": passed_at, "answered": row.get("asked", 0)}
     update = later(row, seconds, attempts=0, reported=0)
     await claims.finish(tx, RECONCILIATIONS, row, [{"$set": facts}, *update, {"$set": {"due_at": {"$max": ["$due_at", AFFORDABLE]}}}])
+
+
+async def find_last_pass(reader: Reader, organisation_id: str) -> datetime | None:
+    """When Xero was last asked for everything that changed, and all of it was marked."""
+    row = await reader.collection(RECONCILIATIONS).find_one({"_id": organisation_id}, {"passed_at": 1})
+    return row.get("passed_at") if row else None
 
 
 # All background work

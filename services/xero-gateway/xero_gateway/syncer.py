@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
-from common.mongo import Database, Document
-from xero_gateway import loads, marks, organisations, reconciliations, store
+from prometheus_client import Counter, Gauge
+
+from common import claims
+from common.logging import get_logger
+from common.mongo import Database, DatabaseUnavailable, Document
+from xero_gateway import loads, marks, organisations, reconciliations, store, webhooks
 from xero_gateway.call_limits import BACKGROUND
 from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth, XeroTooLarge
-from xero_gateway.models import IDS_AT_ONCE, Findings, Load, wait_after
-from xero_gateway.workers import work_off
+from xero_gateway.models import IDS_AT_ONCE, SILENCE, Findings, Load, wait_after
+from xero_gateway.workers import LEASE_SECONDS, POLL_SECONDS, work_off
 from xero_gateway.xero import Xero
+
+WEBHOOKS_AT_ONCE = 100
+WATCH_SECONDS = 10.0
+ALARM_SECONDS = 3600.0
+MISSING = Counter("xero_webhook_events_missing_total", "Events whose webhook never came, by Xero's own numbers")
+SILENT = Gauge("xero_webhook_silence_seconds", "Time since the last webhook; 0 when none ever came")
+log = get_logger()
+
+
+class Webhooks:
+    """Marks what webhooks told of, many at a time: a change that is told ten times is looked at once."""
+
+    name = "webhooks"
+
+    async def run(self, db: Database) -> None:
+        while True:
+            try:
+                while rows := await claims.claim(db, store.WEBHOOKS, limit=WEBHOOKS_AT_ONCE, lease=LEASE_SECONDS):
+                    await webhooks.take(db, rows)
+            except DatabaseUnavailable:
+                await asyncio.sleep(1)
+            await db.changed(within=POLL_SECONDS)
+
+
+class WebhookWatch:
+    """Asks Xero where webhooks are missing, and raises the alarm when none comes any more."""
+
+    name = "webhook watch"
+
+    async def run(self, db: Database) -> None:
+        alarmed_at = -ALARM_SECONDS
+        while True:
+            with suppress(DatabaseUnavailable):
+                silent = await self.look(db)
+                if silent > SILENCE.total_seconds() and time.monotonic() - alarmed_at >= ALARM_SECONDS:
+                    log.error("webhooks.silent", hours=round(silent / 3600))
+                    alarmed_at = time.monotonic()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def look(self, db: Database) -> float:
+        """Seconds since the last webhook; 0 where none ever came, for not every installation can be reached."""
+        if missing := await webhooks.give_up_gaps(db):
+            MISSING.inc(missing)
+            log.warning("webhooks.missing", events=missing)
+        last_at = (await store.find_arrivals(db)).last_at
+        silent = (await db.now() - last_at).total_seconds() if last_at else 0.0
+        SILENT.set(silent)
+        return silent
 
 
 class Changes:
@@ -121,6 +176,10 @@ class Reconciliation:
                     continue
                 if await organisations.state_of(db, organisation) != "connected":
                     raise XeroNeedsReauth
+                arrivals = await store.find_arrivals(db)
+                if reconciliations.may_wait(row, arrivals, await db.now(), self._every_seconds):
+                    await store.give_back(db, store.RECONCILIATIONS, [row], self._every_seconds)
+                    continue
                 found = await self._look(db, row)
                 await db.transact(reconciliations.finish_pass, row, found, self._every_seconds, self._calls_a_day)
             except XERO_PROBLEMS as problem:

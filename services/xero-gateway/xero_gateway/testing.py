@@ -79,8 +79,8 @@ def an_invoice(name: str = "INV-1", **changes: Any) -> Invoice:
     return read_invoice(a_raw_invoice(name, **changes))
 
 
-def a_webhook(*events: tuple[str, str], tenant: str = TENANT, **changes: Any) -> bytes:
-    """A webhook's body in Xero's own spacing; events are (category, resource)."""
+def a_webhook(*events: tuple[str, str], tenant: str = TENANT, first: int = 1, **changes: Any) -> bytes:
+    """A webhook's body in Xero's own spacing; events are (category, resource), numbered from `first`."""
     listed = [
         {
             "resourceUrl": f"https://api.xero.com/api.xro/2.0/Any/{resource}",
@@ -95,7 +95,8 @@ def a_webhook(*events: tuple[str, str], tenant: str = TENANT, **changes: Any) ->
         for category, resource in events
     ]
     text = json.dumps(listed, separators=(",", ":"))
-    return f'{{"events":{text},"firstEventSequence": 1,"lastEventSequence": {len(listed)}, "entropy": "LUWDSUDGSWNZVALZXBEV"}}'.encode()
+    numbers = f'"firstEventSequence": {first},"lastEventSequence": {first + len(listed) - 1}'
+    return f'{{"events":{text},{numbers}, "entropy": "LUWDSUDGSWNZVALZXBEV"}}'.encode()
 
 
 def signature_of(body: bytes, key: str = WEBHOOK_KEY) -> str:
