@@ -61,8 +61,11 @@ PASSED_ON = {
         *("XERO_API_URL", "XERO_WEBHOOK_KEY", "XERO_WEBHOOK_KEY_PREVIOUS", "XERO_DEEP_LINK", "XERO_CALLS_A_DAY"),
         "RECONCILE_SECONDS",
     ),
-    "web": ("XERO_SCOPES", "XERO_CONTACTS_URL"),
-    "notifier": ("SMTP_HOST", "SMTP_PORT", "SMTP_STARTTLS", "SMTP_USERNAME", "SMTP_PASSWORD", "MAIL_FROM"),
+    "web": ("XERO_SCOPES", "XERO_CONTACTS_URL", "TRUSTED_HOPS"),
+    "notifier": (
+        *("SMTP_HOST", "SMTP_PORT", "SMTP_STARTTLS", "SMTP_USERNAME", "SMTP_PASSWORD"),
+        *("MAIL_FROM", "RETURN_DOMAIN", "RETURN_PORT"),
+    ),
 }
 SIMULATED_CLIENT = {"XERO_CLIENT_ID": "simulated-client", "XERO_CLIENT_SECRET": "simulated-secret"}
 SIMULATED_WEBHOOK_KEY = "simulated-webhook-key"
@@ -214,6 +217,7 @@ class System:
             "AUTH_UPSTREAM": f"127.0.0.1:{self.ports['AUTH_PORT']}",
             "XERO_GATEWAY_UPSTREAM": f"127.0.0.1:{self.ports['XERO_GATEWAY_PORT']}",
             "WEB_UPSTREAM": f"127.0.0.1:{self.ports['WEB_PORT']}",
+            **{name: self.settings[name] for name in ("TRUSTED_PROXIES",) if self.settings.get(name)},
             **{"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)},
         }
 

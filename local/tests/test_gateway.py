@@ -72,10 +72,16 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """With web and xero-gateway running and auth down."""
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    with running(Gateway(tmp_path_factory.mktemp("gateway"))) as gateway:
+        yield gateway
+
+
+@contextmanager
+def running(gateway: Gateway, **told: str) -> Iterator[Gateway]:
+    """The gateway in its own process, told more through its environment."""
     command = ["caddy", "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
     with echoing(gateway.ports["WEB_UPSTREAM"]), echoing(gateway.ports["XERO_GATEWAY_UPSTREAM"]), gateway.log.open("ab") as log:
-        caddy = subprocess.Popen(command, env=gateway.environment, stdout=log, stderr=log)
+        caddy = subprocess.Popen(command, env=gateway.environment | told, stdout=log, stderr=log)
         while not listens(gateway.port):
             assert caddy.poll() is None, gateway.log.read_text()
             time.sleep(0.05)
@@ -115,6 +121,14 @@ def test_nobody_outside_can_speak_in_another_name(gateway: Gateway) -> None:
     assert "forged" not in seen.values()
     assert seen["x-forwarded-for"] == "127.0.0.1"
     assert seen["host"] == f"localhost:{gateway.port}"
+
+
+def test_a_proxy_of_our_own_is_believed_about_whom_it_forwards_for(tmp_path: Path) -> None:
+    with running(Gateway(tmp_path), TRUSTED_PROXIES="127.0.0.1/32 10.0.0.0/8") as gateway:
+        headers = {"X-Forwarded-For": "198.51.100.7", "Authorization": "forged"}
+        seen = gateway.reached("/", headers=headers)[1]
+    assert seen["x-forwarded-for"] == "198.51.100.7, 127.0.0.1"
+    assert "authorization" not in seen
 
 
 def test_cookies_and_the_webhook_signature_pass(gateway: Gateway) -> None:

@@ -7,5 +7,9 @@ class NotNow(Exception):
     """The mail server or the way to it is in no state to take this mail; a later try may work. The text is for the log."""
 
 
+class ServerFails(NotNow):
+    """It would be so for every mail, whoever it is for."""
+
+
 class Never(Exception):
     """No later try can work. The text is for people: “Not delivered: {text}.”"""

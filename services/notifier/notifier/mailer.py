@@ -25,25 +25,17 @@ from common.deadlines import deadline
 from common.ids import new_id
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, Document
-from notifier import mails, store
-from notifier.errors import Never, NotNow
+from notifier import mail_server, mails, store
+from notifier.errors import Never, NotNow, ServerFails
 from notifier.letters import letter
-from notifier.models import Kind, Mail, Secret, backoff
+from notifier.models import Kind, Mail, Secret, backoff, reason_for
 from notifier.settings import Settings
 
 AT_ONCE = 4
 POLL_SECONDS = 0.5
 SEND_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
-REASONS = {
-    "5.1.1": "mailbox unknown",
-    "5.1.2": "mail domain unknown",
-    "5.1.10": "this address takes no mail",
-    "5.2.1": "mailbox disabled",
-    "5.2.2": "mailbox full",
-    "5.7.1": "refused by the mail server of that address",
-}
-"""Enhanced status codes (RFC 3463) in words for people; everything else is told as a plain refusal."""
+PROBE_SECONDS = 15.0
 
 log = get_logger()
 
@@ -64,6 +56,7 @@ class Mailer:
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._lane(db, store.SIGN_IN_KINDS))
             lanes.create_task(self._lane(db, store.ALL_KINDS))
+            lanes.create_task(self._watch(db))
 
     async def _lane(self, db: Database, kinds: tuple[Kind, ...]) -> None:
         while True:
@@ -73,6 +66,25 @@ class Mailer:
             except DatabaseUnavailable:
                 await asyncio.sleep(1)
             await db.changed(within=POLL_SECONDS)
+
+    async def _watch(self, db: Database) -> None:
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            with suppress(DatabaseUnavailable):
+                await self.probe(db)
+
+    async def probe(self, db: Database) -> None:
+        """Looks whether a mail server that failed takes mails again, for when there is nothing left to try."""
+        if not await store.is_failing(db):
+            return
+        with deadline(SEND_SECONDS):
+            try:
+                async with self._connected() as server:
+                    await _greet(server, self._settings.mail_from)
+            except NotNow:
+                await db.transact(mail_server.note_failure)
+            else:
+                await db.transact(mail_server.note_success)
 
     async def send_due(self, db: Database, kinds: tuple[Kind, ...] = store.ALL_KINDS) -> int:
         """Tries a few due mails at once; answers how many were tried. What was begun ends before a stop, or it would go out twice."""
@@ -97,6 +109,8 @@ class Mailer:
             except NotNow as reason:
                 log.warning("mail.postponed", mail_id=mail.id, kind=mail.kind, attempts=row["attempts"], reason=str(reason))
                 await store.postpone_mail(db, row, backoff(mail.kind, row["attempts"]), str(reason))
+                if isinstance(reason, ServerFails):
+                    await db.transact(mail_server.note_failure)
             except Never as reason:
                 log.warning("mail.failed", mail_id=mail.id, kind=mail.kind, reason=str(reason))
                 await db.transact(mails.mark_failed, row, mail, str(reason), utc_now())
@@ -114,7 +128,7 @@ class Mailer:
         async with self._connected() as server:
             if not await self._is_wanted(db, row):
                 return False
-            await _hand_over(server, self._settings.mail_from, mail.email, self._written(mail))
+            await _hand_over(server, self._settings.return_path(mail.return_token), mail.email, self._written(mail))
         return True
 
     async def _is_wanted(self, db: Database, row: Document) -> bool:
@@ -142,7 +156,7 @@ class Mailer:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[SMTP]:
-        """A connection, encrypted and signed in as set. Whatever goes wrong up to here says nothing about a mail: NotNow."""
+        """A connection, encrypted and signed in as set. Whatever goes wrong up to here says nothing about a mail: ServerFails."""
         settings = self._settings
         server = SMTP(
             hostname=settings.smtp_host,
@@ -159,7 +173,7 @@ class Mailer:
                 await server.ehlo()
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             server.close()
-            raise NotNow(_reason(error)) from error
+            raise ServerFails(_reason(error)) from error
         try:
             yield server
         finally:
@@ -180,13 +194,23 @@ async def _hand_over(server: aiosmtplib.SMTP, sender: str, recipient: str, messa
         refusal: SMTPResponseException = error.recipients[0]
         raise judged(refusal) from error
     except SMTPSenderRefused as error:  # our own address or account: a matter of settings, not of this mail
-        raise NotNow(_reason(error)) from error
+        raise ServerFails(_reason(error)) from error
     except SMTPResponseException as error:
         raise judged(error) from error
     except SMTPNotSupported as error:
         raise Never("the mail server cannot write to this address") from error
     except (SMTPException, OSError, TimeoutError) as error:
-        raise NotNow(_reason(error)) from error
+        raise ServerFails(_reason(error)) from error
+
+
+async def _greet(server: aiosmtplib.SMTP, sender: str) -> None:
+    """MAIL alone, as far as one gets without a mail. Raises ServerFails."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await server.mail(sender)
+            await server.rset()
+    except (SMTPException, OSError, TimeoutError) as error:
+        raise ServerFails(_reason(error)) from error
 
 
 def judged(error: SMTPResponseException) -> Never | NotNow:
@@ -194,7 +218,7 @@ def judged(error: SMTPResponseException) -> Never | NotNow:
     if not 500 <= error.code <= 599:
         return NotNow(_reason(error))
     status = str(error.message).split(maxsplit=1)[0] if error.message else ""
-    return Never(REASONS.get(status, "refused by the mail server"))
+    return Never(reason_for(status) or "refused by the mail server")
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from common.contracts.notifier import EmailFailed, EmailSent
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited
 from common.mongo import Document, Tx
-from notifier import store
+from notifier import mail_server, store
 from notifier.models import About, Mail
 
 INVITATION_SECONDS = 24 * 3600
@@ -80,6 +80,7 @@ async def drop_mails_of_share(tx: Tx, share_id: str) -> None:
 async def mark_sent(tx: Tx, row: Document, mail: Mail, now: datetime) -> None:
     """The mail server took it. Raises LeaseLost."""
     await store.finish_mail(tx, row, "sent")
+    await mail_server.note_success(tx)
     if mail.share_id and mail.number:
         await tx.emit(mail.share_id, EmailSent(version=mail.number, share_id=mail.share_id, at=now))
 
@@ -96,6 +97,18 @@ async def mark_expired(tx: Tx, row: Document, mail: Mail, now: datetime) -> None
     await _tell_failure(tx, mail, TOO_LATE, now)
 
 
-async def _tell_failure(tx: Tx, mail: Mail, reason: str, now: datetime) -> None:
+async def mark_returned(tx: Tx, return_token: str, reason: str, now: datetime) -> Mail | None:
+    """The mail server took it, and another one sent it back. None for a token of no mail, or of one that is settled already."""
+    row = await store.find_returnable(tx, return_token)
+    if row is None:
+        return None
+    mail = Mail.model_validate(row)
+    await store.return_mail(tx, row, reason)
+    await _tell_failure(tx, mail, reason, now, returned=True)
+    return mail
+
+
+async def _tell_failure(tx: Tx, mail: Mail, reason: str, now: datetime, *, returned: bool = False) -> None:
     if mail.share_id and mail.number:
-        await tx.emit(mail.share_id, EmailFailed(version=mail.number, share_id=mail.share_id, at=now, reason=reason))
+        failed = EmailFailed(version=mail.number, share_id=mail.share_id, at=now, reason=reason, returned=returned)
+        await tx.emit(mail.share_id, failed)

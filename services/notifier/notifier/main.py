@@ -9,6 +9,7 @@ from common.service import create_service
 from notifier import store
 from notifier.handlers import HANDLERS
 from notifier.mailer import Mailer
+from notifier.returns import Returns
 from notifier.settings import Settings
 
 RING = "event-seal"
@@ -17,4 +18,5 @@ RING = "event-seal"
 def create_app(settings: Settings | None = None) -> FastAPI:
     options = settings or Settings()
     mailer = Mailer(options, KeyRing.load(options.keys_dir / "rings" / f"{RING}.json"))
-    return create_service("notifier", options, handlers=HANDLERS, loops=(mailer,), indexes=store.INDEXES, resources={"mailer": mailer})
+    loops = (mailer, Returns(options))
+    return create_service("notifier", options, handlers=HANDLERS, loops=loops, indexes=store.INDEXES, resources={"mailer": mailer})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from datetime import datetime
 from typing import Any, Literal
@@ -14,6 +15,18 @@ PRIORITY: dict[Kind, int] = {"sign_in": 0, "sign_in_from_invitation": 0, "invita
 """Somebody waits in front of the screen for a sign-in mail; everything else can follow."""
 
 LONGEST_NAME = 60
+
+
+REASONS = {
+    "5.1.1": "mailbox unknown",
+    "5.1.2": "mail domain unknown",
+    "5.1.10": "this address takes no mail",
+    "5.2.1": "mailbox disabled",
+    "5.2.2": "mailbox full",
+    "5.4.4": "mail domain unknown",
+    "5.7.1": "refused by the mail server of that address",
+}
+"""Enhanced status codes (RFC 3463) in words for people; everything else is told as a plain refusal."""
 
 
 class About(BaseModel):
@@ -35,6 +48,7 @@ class Mail(BaseModel):
     """One mail to one address. `id` is the same however often its event arrives, `event_id` becomes its Message-ID.
 
     `seal` names what the sealed secret is bound to beside the address: (event type, subject id). `number` counts a share's invitations.
+    `return_token` is the part before the @ of the address this mail comes back to, and nobody else knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -47,6 +61,7 @@ class Mail(BaseModel):
     seal: tuple[str, str] | None = None
     share_id: str | None = None
     number: int | None = None
+    return_token: str = Field(default_factory=lambda: secrets.token_hex(16))
 
     @property
     def priority(self) -> int:
@@ -60,6 +75,11 @@ class Secret(BaseModel):
     invitation: str | None = None
     token: str | None = None
     code: str | None = None
+
+
+def reason_for(status: str) -> str | None:
+    """What an enhanced status code means, in words for people; None where there is nothing to say."""
+    return REASONS.get(status)
 
 
 def cleaned(name: str) -> str:

@@ -9,7 +9,8 @@ from common import claims
 from common.mongo import Database, Document, Index, Reader, Tx
 from notifier.models import PRIORITY, Kind, Mail
 
-MAILS, SHARES, ORGANISATIONS = "mails", "shares", "organisations"
+MAILS, SHARES, ORGANISATIONS, SERVER = "mails", "shares", "organisations", "mail_server"
+SERVER_ID = "mail server"
 KEPT_SECONDS = 30 * 24 * 3600
 LEASE_SECONDS = 90.0
 ORDER = [("priority", 1), ("due_at", 1), ("_id", 1)]
@@ -18,10 +19,12 @@ INDEXES = {
     MAILS: [
         Index(*ORDER, where={"state": "pending"}),
         Index(("share_id", 1), where={"state": "pending"}),
+        Index(("return_token", 1)),
         Index(("finished_at", 1), expire_after=KEPT_SECONDS),
     ],
     SHARES: [],
     ORGANISATIONS: [],
+    SERVER: [],
 }
 
 
@@ -59,6 +62,16 @@ async def postpone_mail(db: Database, row: Document, seconds: float, reason: str
     await db.collection(MAILS).update_one(claims.mine(row), claims.later(seconds, reason=reason))
 
 
+async def find_returnable(tx: Tx, return_token: str) -> Document | None:
+    """The mail that comes back to this token, unless it came back or was dropped before. One cut off after DATA may still be pending."""
+    return await tx.collection(MAILS).find_one({"return_token": return_token, "state": {"$in": ["sent", "pending"]}})
+
+
+async def return_mail(tx: Tx, row: Document, reason: str) -> None:
+    """Ends a mail that came back; it is tried no more."""
+    await tx.collection(MAILS).update_one({"_id": row["_id"]}, [*claims.done("returned", reason=reason), {"$unset": ["sealed"]}])
+
+
 async def drop_mails(tx: Tx, share_id: str, below: int | None = None) -> None:
     """Takes a share's waiting mails out of the queue; with `below` only invitations of lower numbers."""
     where: Document = {"share_id": share_id, "state": "pending"}
@@ -89,6 +102,32 @@ async def note_lost_organisation(tx: Tx, organisation_id: str, version: int) -> 
     update = {"$max": {"version": version}}
     before = await tx.collection(ORGANISATIONS).find_one_and_update({"_id": organisation_id}, update, upsert=True, before=True)
     return before is None or before["version"] < version
+
+
+async def note_server_failure(tx: Tx, seconds: float) -> Document:
+    """Notes that the mail server failed; `tell` is true the one time when it has failed for so long without a success between."""
+    since = {"$ifNull": ["$since", "$$NOW"]}
+    lasts = {"$gte": [{"$subtract": ["$$NOW", since]}, int(seconds * 1000)]}
+    tell = {"$and": [{"$ne": ["$told", True]}, lasts]}
+    stages: list[Document] = [
+        {"$set": {"since": since, "tell": tell, "version": {"$add": [{"$ifNull": ["$version", 0]}, {"$cond": [tell, 1, 0]}]}}},
+        {"$set": {"told": {"$or": [{"$eq": ["$told", True]}, "$tell"]}}},
+    ]
+    found = await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID}, stages, upsert=True)
+    assert found is not None
+    return found
+
+
+async def note_server_success(tx: Tx) -> Document | None:
+    """Forgets a failure; None when there was none. `tell` says whether others had been told of it."""
+    tell = {"$eq": ["$told", True]}
+    version = {"$add": ["$version", {"$cond": [tell, 1, 0]}]}
+    stages: list[Document] = [{"$set": {"tell": tell, "version": version, "since": None, "told": False}}]
+    return await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID, "since": {"$ne": None}}, stages)
+
+
+async def is_failing(reader: Reader) -> bool:
+    return await reader.collection(SERVER).find_one({"_id": SERVER_ID, "since": {"$ne": None}}) is not None
 
 
 SIGN_IN_KINDS: tuple[Kind, ...] = tuple(kind for kind, priority in PRIORITY.items() if priority == 0)

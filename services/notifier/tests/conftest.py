@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from common.crypto import KeyRing
 from common.testing import Harness, HarnessFactory
 from inbox_simulator.faults import Fault, Faults, Mode
 from inbox_simulator.mails import Mail
 from inbox_simulator.smtp import listening
 from inbox_simulator.store import Store
 from local.processes import free_ports
+from notifier.mailer import Mailer
 from notifier.main import create_app
 from notifier.settings import Settings
 from notifier.testing import Events
@@ -55,6 +57,13 @@ def settings(inbox: Inbox) -> dict[str, Any]:
 async def notifier(harness: HarnessFactory, settings: dict[str, Any]) -> AsyncIterator[Harness]:
     async with harness(create_app, Settings, **settings) as service:
         yield service
+
+
+@pytest.fixture
+def second(notifier: Harness, settings: dict[str, Any]) -> Mailer:
+    """Another process's mailer on the same queue."""
+    ring = KeyRing.load(notifier.runtime.settings.keys_dir / "rings" / "event-seal.json")
+    return Mailer(Settings(**settings), ring)
 
 
 @pytest.fixture

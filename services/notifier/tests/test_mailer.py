@@ -180,13 +180,6 @@ async def test_unusual_addresses_get_their_mail_at_exactly_that_address(
     assert [arrived.rcpt_to for arrived in inbox.mails] == [[address]]
 
 
-@pytest.fixture
-def second(notifier: Harness, settings: dict[str, Any]) -> Mailer:
-    """Another process's mailer on the same queue."""
-    ring = KeyRing.load(notifier.runtime.settings.keys_dir / "rings" / "event-seal.json")
-    return Mailer(Settings(**settings), ring)
-
-
 async def test_two_mailers_send_every_mail_once(notifier: Harness, events: Events, inbox: Any, second: Mailer) -> None:
     for number in range(30):
         await notifier.deliver(events.invited(f"shr_{number}", email=f"client{number}@demo.example"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -13,13 +14,14 @@ from common.crypto import digest
 from common.errors import Unavailable
 from common.http import Db, caller
 from common.identity import Signer
-from portal import codes, limits, links, sessions, sign_in_requests
+from portal import codes, limits, links, mail_server, sessions, sign_in_requests
 from portal.clients import SharingClient
 from portal.errors import AddressInvalid, CodeUnknown, LinkUnknown, WrongAddress, WrongCode
-from portal.models import Goal, Kind, LinkView, link_view
+from portal.models import Browser, Goal, Kind, LinkView, link_view
 from portal.settings import Rings
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Agent = Annotated[str, StringConstraints(max_length=120)]
 SEPARATORS = re.compile(r"[\s\-‐‑‒–—]")
 CODE = re.compile(r"[0-9]{6}")
 
@@ -80,7 +82,7 @@ class SignInRequestBody(Body):
     invitation: Text | None = None
     link: Text | None = None
     browser: Text
-    agent: Annotated[str, StringConstraints(max_length=120)]
+    agent: Agent
     network: Annotated[str, StringConstraints(max_length=64)]
 
     @model_validator(mode="after")
@@ -105,12 +107,20 @@ class InspectBody(Body):
 class RedeemLinkBody(Body):
     token: Text
     browser: Text
+    agent: Agent
     email: Text | None = None
 
 
 class RedeemCodeBody(Body):
     code: Annotated[str, StringConstraints(max_length=40), AfterValidator(_six_digits)]
     browser: Text
+    agent: Agent
+
+
+class OtherSession(SessionBody):
+    """`other`: the id of a session of the same client."""
+
+    other: Text
 
 
 class ClientView(BaseModel):
@@ -127,6 +137,26 @@ class Accepted(BaseModel):
     """`wait_seconds`: until the same thing may be asked again."""
 
     wait_seconds: int
+
+
+class SessionView(BaseModel):
+    """A signed-in browser. `current`: the one that asks."""
+
+    id: str
+    agent: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+
+class Sessions(BaseModel):
+    sessions: list[SessionView]
+
+
+class MailServerView(BaseModel):
+    """`failing_since`: no mail leaves for anybody since then; None while they leave."""
+
+    failing_since: datetime | None
 
 
 class SignedInView(BaseModel):
@@ -170,7 +200,8 @@ async def redeem_link(body: RedeemLinkBody, db: Db, rings: OurRings, sharing: Sh
     link, _ = await links.look_up(db, body.token, None)
     if link is None or not await sharing.lets_live(link):
         raise LinkUnknown
-    outcome = await db.transact(links.redeem_link, body.token, digest(body.browser), email, rings)
+    browser = Browser(digest(body.browser), body.agent)
+    outcome = await db.transact(links.redeem_link, body.token, browser, email, rings)
     if isinstance(outcome, links.WrongTry):
         raise WrongAddress("That is not the address this link was sent to.", tries_left=outcome.tries_left)
     return SignedInView(session=outcome.session, goal=outcome.goal)
@@ -179,8 +210,8 @@ async def redeem_link(body: RedeemLinkBody, db: Db, rings: OurRings, sharing: Sh
 @router.post("/internal/codes/redeem")
 async def redeem_code(body: RedeemCodeBody, db: Db, rings: OurRings, sharing: Sharing) -> SignedInView:
     """Spends a code in the browser that asked for it: count and compare, ask sharing whether its access lives, then write."""
-    browser = digest(body.browser)
-    outcome = await db.transact(codes.try_code, body.code, browser, rings)
+    browser = Browser(digest(body.browser), body.agent)
+    outcome = await db.transact(codes.try_code, body.code, browser.id, rings)
     if isinstance(outcome, links.WrongTry):
         raise WrongCode("That is not the code.", tries_left=outcome.tries_left)
     try:
@@ -198,6 +229,30 @@ async def redeem_code(body: RedeemCodeBody, db: Db, rings: OurRings, sharing: Sh
 async def end_session(body: SessionEnd, db: Db) -> None:
     """Signs a browser out, or every browser of its client."""
     await db.transact(sessions.end_session, body.session, everywhere=body.everywhere)
+
+
+@router.post("/internal/sessions/list")
+async def list_sessions(body: SessionBody, db: Db) -> Sessions:
+    """Every browser signed in as the same client."""
+    own, found = await sessions.list_sessions(db, body.session)
+    return Sessions(
+        sessions=[
+            SessionView(id=one.id, agent=one.agent, signed_in_at=one.signed_in_at, last_seen_at=one.last_seen_at, current=one.id == own.id)
+            for one in found
+        ]
+    )
+
+
+@router.post("/internal/sessions/end-other", status_code=204)
+async def end_other_session(body: OtherSession, db: Db) -> None:
+    """Signs another browser of the same client out; answers alike for one that is not there."""
+    await db.transact(sessions.end_other_session, body.session, body.other)
+
+
+@router.get("/internal/mail-server")
+async def show_mail_server(db: Db) -> MailServerView:
+    """Whether sign-in mails leave at all: the same for everybody."""
+    return MailServerView(failing_since=await mail_server.failing_since(db))
 
 
 def _address(text: str) -> str:

@@ -1,7 +1,15 @@
-"""Events in: portal consumes none."""
+"""Events in: what portal does when others have done something."""
 
 from __future__ import annotations
 
-from common.events import Handlers
+from common.contracts.notifier import MailServerChanged
+from common.events import Event, Handlers
+from common.mongo import Tx
+from portal import mail_server
 
-HANDLERS: Handlers = {}
+
+async def note_mail_server(tx: Tx, event: Event[MailServerChanged]) -> None:
+    await mail_server.note_mail_server(tx, event.data)
+
+
+HANDLERS: Handlers = {MailServerChanged: note_mail_server}

@@ -13,7 +13,7 @@ from common.ids import new_id, new_secret
 from common.mongo import Document, Reader, Tx
 from portal import limits, store
 from portal.errors import LinkUnknown
-from portal.models import ADDRESS_TRIES, LINK_MINUTES, Goal, Link, Session, SignInRequest
+from portal.models import ADDRESS_TRIES, LINK_MINUTES, Browser, Goal, Link, Session, SignInRequest
 from portal.sessions import SignedIn, start_session
 from portal.settings import Rings
 from portal.sign_in_requests import subject_of
@@ -79,8 +79,8 @@ async def look_up(reader: Reader, token: str, session: str | None) -> tuple[Link
     return link, await store.find_session(reader, digest(session)) if session else None
 
 
-async def redeem_link(tx: Tx, token: str, browser: str, email: str | None, rings: Rings) -> SignedIn | WrongTry:
-    """Spends a link for the browser (its hash) that presses. One that did not ask for it must name the address the link went to.
+async def redeem_link(tx: Tx, token: str, browser: Browser, email: str | None, rings: Rings) -> SignedIn | WrongTry:
+    """Spends a link for the browser that presses. One that did not ask for it must name the address the link went to.
 
     A missing address costs no try, so that a mail scanner pressing the button ends nothing; a wrong one does. The address never
     changes, so it may be compared before the one update that spends or counts. Raises LinkUsed, LinkExpired, LinkReplaced, LinkUnknown.
@@ -89,7 +89,7 @@ async def redeem_link(tx: Tx, token: str, browser: str, email: str | None, rings
     if link is None:
         raise LinkUnknown
     link.refuse_unless_alive()
-    here = link.asked_by(browser)
+    here = link.asked_by(browser.id)
     if not here and email is None:
         return WrongTry(link.tries_left)
     if not here and not link.was_sent_to(email or ""):
@@ -101,14 +101,14 @@ async def redeem_link(tx: Tx, token: str, browser: str, email: str | None, rings
     return signed_in
 
 
-async def spend_link(tx: Tx, link: Link, browser: str, rings: Rings) -> SignedIn | None:
+async def spend_link(tx: Tx, link: Link, browser: Browser, rings: Rings) -> SignedIn | None:
     """Consumes a link and signs the browser in; None when it was not alive any more.
 
     Its code stays open where another browser asked: what that one sees must not tell whether somebody signed in.
     """
     if not await store.spend_link(tx, link.id):
         return None
-    await store.close_code(tx, browser, link.request_id)
+    await store.close_code(tx, browser.id, link.request_id)
     return await start_session(tx, link.email, browser, link.goal, rings)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,6 +31,14 @@ class Stored(BaseModel):
 
     def document(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser as portal knows it: the hash of its secret, and what to call it."""
+
+    id: str
+    agent: str
 
 
 class Goal(BaseModel):
@@ -121,13 +130,29 @@ class Client(Stored):
 
 
 class Session(Stored):
-    """A signed-in browser; `id` is the SHA-256 of its secret. It ends at the earlier of `idle_until` and `ends_at`."""
+    """A signed-in browser; `id` is the SHA-256 of its secret. It ends at the earlier of `idle_until` and `ends_at`.
+
+    `agent`: what to call the browser, such as “Firefox on Windows”; nothing else is kept of it.
+    """
 
     client_id: str
     email: str
+    agent: str = "an unknown browser"
     signed_in_at: datetime
     idle_until: datetime
     ends_at: datetime
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """When it was used last: its idle time began then."""
+        return self.idle_until - timedelta(hours=SESSION_IDLE_HOURS)
+
+
+class MailServer(Stored):
+    """What notifier told last about mails to everybody: `failing_since` is None while they leave."""
+
+    version: int = 0
+    failing_since: datetime | None = None
 
 
 class LinkView(BaseModel):

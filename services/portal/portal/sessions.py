@@ -10,7 +10,7 @@ from common.errors import NotSignedIn
 from common.ids import new_id, new_secret
 from common.mongo import Database, Tx
 from portal import store
-from portal.models import SESSION_DAYS, SESSION_IDLE_HOURS, Client, Goal, Session
+from portal.models import SESSION_DAYS, SESSION_IDLE_HOURS, Browser, Client, Goal, Session
 from portal.settings import Rings
 from portal.sign_in_requests import browser_key
 
@@ -23,8 +23,8 @@ class SignedIn:
     goal: Goal
 
 
-async def start_session(tx: Tx, email: str, browser: str, goal: Goal, rings: Rings) -> SignedIn:
-    """Signs a browser (its hash) in as an address; the first time gives the address its identity."""
+async def start_session(tx: Tx, email: str, browser: Browser, goal: Goal, rings: Rings) -> SignedIn:
+    """Signs a browser in as an address; the first time gives the address its identity."""
     now = await tx.now()
     client = await store.find_client(tx, email)
     if client is None:
@@ -35,12 +35,13 @@ async def start_session(tx: Tx, email: str, browser: str, goal: Goal, rings: Rin
         id=digest(secret),
         client_id=client.id,
         email=email,
+        agent=browser.agent,
         signed_in_at=now,
         idle_until=now + timedelta(hours=SESSION_IDLE_HOURS),
         ends_at=now + timedelta(days=SESSION_DAYS),
     )
     await store.add_session(tx, session)
-    await store.remember_browser(tx, browser_key(rings, browser, email))
+    await store.remember_browser(tx, browser_key(rings, browser.id, email))
     return SignedIn(secret, goal)
 
 
@@ -53,6 +54,22 @@ async def identify(db: Database, secret: str) -> Session:
     if session is None:
         raise NotSignedIn
     return session
+
+
+async def list_sessions(db: Database, secret: str) -> tuple[Session, list[Session]]:
+    """This session, and every live one of its client, used last first. Raises NotSignedIn."""
+    own = await store.find_session(db, digest(secret))
+    if own is None:
+        raise NotSignedIn
+    return own, await store.list_sessions(db, own.client_id)
+
+
+async def end_other_session(tx: Tx, secret: str, other: str) -> None:
+    """Ends one session, by its id, of the same client; one of somebody else is as unknown as any. Raises NotSignedIn."""
+    own = await store.find_session(tx, digest(secret))
+    if own is None:
+        raise NotSignedIn
+    await store.delete_session_of(tx, own.client_id, other)
 
 
 async def end_session(tx: Tx, secret: str, *, everywhere: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from common import claims
 from common.mongo import Database, Document, Index, Reader, Tx
-from portal.models import CODE_TRIES, LINK_MINUTES, SESSION_IDLE_HOURS, Client, Link, Session, SignInRequest
+from portal.models import CODE_TRIES, LINK_MINUTES, SESSION_IDLE_HOURS, Client, Link, MailServer, Session, SignInRequest
 
 SIGN_IN_REQUESTS = "sign_in_requests"
 LINKS = "links"
@@ -15,9 +15,11 @@ CLIENTS = "clients"
 SESSIONS = "sessions"
 BROWSERS = "browsers"
 LIMITS = "limits"
+MAIL_SERVER = "mail_server"
 
 DAY = 24 * 3600
 BROWSER_DAYS = 180
+MOST_SESSIONS = 100
 OPEN_REQUESTS = 3
 """A code may belong to any of the last few mails a browser asked for: the first went to a mistyped address, say."""
 
@@ -25,9 +27,10 @@ INDEXES = {
     SIGN_IN_REQUESTS: [claims.INDEX, Index(("browser", 1), ("_id", -1)), Index(("asked_at", 1), expire_after=DAY)],
     LINKS: [Index(("email", 1), ("browser", 1), ("state", 1)), Index(("request_id", 1)), Index(("expires_at", 1), expire_after=DAY)],
     CLIENTS: [Index(("email", 1), unique=True)],
-    SESSIONS: [Index(("ends_at", 1), expire_after=0), Index(("client_id", 1))],
+    SESSIONS: [Index(("ends_at", 1), expire_after=0), Index(("client_id", 1), ("idle_until", -1))],
     BROWSERS: [Index(("seen_at", 1), expire_after=BROWSER_DAYS * DAY)],
     LIMITS: [Index(("expires_at", 1), expire_after=0)],
+    MAIL_SERVER: [],
 }
 
 
@@ -160,6 +163,16 @@ async def touch_session(reader: Reader, digest: str) -> Session | None:
     return Session.model_validate(row) if row else None
 
 
+async def list_sessions(reader: Reader, client_id: str) -> list[Session]:
+    """Live ones, used last first; the latest MOST_SESSIONS."""
+    rows = await reader.collection(SESSIONS).find({"client_id": client_id, **_LIVE}, sort=[("idle_until", -1)], limit=MOST_SESSIONS)
+    return [Session.model_validate(row) for row in rows]
+
+
+async def delete_session_of(tx: Tx, client_id: str, digest: str) -> None:
+    await tx.collection(SESSIONS).delete_one({"_id": digest, "client_id": client_id})
+
+
 async def delete_session(reader: Reader, digest: str) -> None:
     await reader.collection(SESSIONS).delete_one({"_id": digest})
 
@@ -178,6 +191,21 @@ async def knows_browser(reader: Reader, key: str) -> bool:
 
 
 _LIVE = {"$expr": {"$and": [{"$gt": ["$idle_until", "$$NOW"]}, {"$gt": ["$ends_at", "$$NOW"]}]}}
+
+
+# ── whether mails leave
+
+
+async def save_mail_server(tx: Tx, told: MailServer) -> None:
+    """Keeps the newest word of notifier."""
+    newer = {"$lt": [{"$ifNull": ["$version", 0]}, told.version]}
+    facts = {name: {"$cond": [newer, {"$literal": value}, f"${name}"]} for name, value in told.model_dump(exclude={"id"}).items()}
+    await tx.collection(MAIL_SERVER).update_one({"_id": told.id}, [{"$set": facts}], upsert=True)
+
+
+async def find_mail_server(reader: Reader, id: str) -> MailServer | None:
+    row = await reader.collection(MAIL_SERVER).find_one({"_id": id})
+    return MailServer.model_validate(row) if row else None
 
 
 # ── limits

@@ -111,7 +111,9 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 
 async def call(portal: Harness, path: str, **body: Any) -> httpx.Response:
-    """A call by web."""
+    """A call by web; who spends a link or code does it in Firefox unless told otherwise."""
+    if path.endswith("/redeem"):
+        body = {"agent": "Firefox on Linux", **body}
     return await portal.http.post(f"/internal/{path}", json=body, headers=portal.as_service("web"))
 
 

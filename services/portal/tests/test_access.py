@@ -16,21 +16,26 @@ MATRIX = {
     ("POST", "/internal/links/redeem"): WEB,
     ("POST", "/internal/codes/redeem"): WEB,
     ("POST", "/internal/sessions/end"): WEB,
+    ("POST", "/internal/sessions/end-other"): WEB,
+    ("POST", "/internal/sessions/list"): WEB,
+    ("GET", "/internal/mail-server"): WEB,
 }
 ASKING = {"browser": "b", "agent": "Firefox", "network": "127.0.0.1"}
 BODIES: dict[str, dict[str, Any]] = {
     "identify": {"session": "cis_x", "audiences": ["sharing"]},
     "sign-in-requests": {"email": "a@b.example", **ASKING},
     "links/inspect": {"token": "cil_x", "browser": "b"},
-    "links/redeem": {"token": "cil_x", "browser": "b"},
-    "codes/redeem": {"code": "123456", "browser": "b"},
+    "links/redeem": {"token": "cil_x", "browser": "b", "agent": "Firefox"},
+    "codes/redeem": {"code": "123456", "browser": "b", "agent": "Firefox"},
     "sessions/end": {"session": "cis_x"},
+    "sessions/end-other": {"session": "cis_x", "other": "cis_y"},
+    "sessions/list": {"session": "cis_x"},
 }
 
 
 def test_every_route_stands_in_the_access_matrix(portal: Harness) -> None:
     assert admitted(portal.app) == MATRIX
-    assert {f"/internal/{path}" for path in BODIES} == {path for _, path in MATRIX}
+    assert {f"/internal/{path}" for path in BODIES} == {path for method, path in MATRIX if method == "POST"}
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -44,6 +49,13 @@ async def test_only_web_is_admitted(portal: Harness, path: str) -> None:
     answer = await portal.http.post(f"/internal/{path}", json=BODIES[path])
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
     assert await dump(portal) == before
+
+
+async def test_only_web_is_told_whether_mails_leave(portal: Harness) -> None:
+    assert (await portal.http.get("/internal/mail-server", headers=portal.as_service("web"))).json() == {"failing_since": None}
+    for headers in (portal.as_service("sharing"), portal.as_client(), portal.as_provider()):
+        assert (await portal.http.get("/internal/mail-server", headers=headers)).status_code == 403
+    assert (await portal.http.get("/internal/mail-server")).status_code == 401
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -93,6 +105,8 @@ async def test_unknown_secrets_have_one_answer_each(portal: Harness) -> None:
         "links/redeem": (404, "link_unknown"),
         "codes/redeem": (422, "wrong_code"),  # this browser just asked for a mail
         "sessions/end": (204, None),
+        "sessions/end-other": (401, "not_signed_in"),
+        "sessions/list": (401, "not_signed_in"),
     }
     assert answers["links/inspect"].json()["state"] == "unknown"
     assert (await call(portal, "codes/redeem", code="123456", browser="never asked")).json()["code"] == "code_unknown"

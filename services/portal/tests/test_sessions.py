@@ -1,9 +1,11 @@
 """Signed-in browsers: who they are, and when that ends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from common.crypto import digest
 from common.identity import ClientIdentity, Verifier
 from common.testing import Harness
 from portal import store
@@ -94,6 +96,36 @@ async def test_signing_out_everywhere_ends_every_session_of_that_client_and_no_o
     assert (await call(portal, "sessions/end", session=first, everywhere=True)).status_code == 204
     assert [await is_live(portal, session) for session in (first, second)] == [False, False]
     assert await portal.db.collection(store.SESSIONS).count({}) == 1
+
+
+async def devices(portal: Harness, session: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await call(portal, "sessions/list", session=session)).json()["sessions"]
+    return found
+
+
+async def test_a_client_sees_every_browser_signed_in_as_that_address_used_last_first(portal: Harness, mailed: Mailed) -> None:
+    here = await signed_in(portal, mailed)
+    mail = await mailed(browser=OTHER_BROWSER)
+    await call(portal, "links/redeem", token=mail.token, browser=OTHER_BROWSER, agent="Safari on iPhone")
+    await is_live(portal, here)
+    await portal.db.collection(store.SESSIONS).insert_one({**await stored(portal), "_id": "stranger", "client_id": "cli_stranger"})
+    found = await devices(portal, here)
+    assert [(one["agent"], one["current"]) for one in found] == [("Firefox on Linux", True), ("Safari on iPhone", False)]
+    assert all(one["signed_in_at"] <= one["last_seen_at"] for one in found)
+    assert here not in str(found)
+
+
+async def test_ending_another_browser_ends_it_alone_and_only_ones_own(portal: Harness, mailed: Mailed) -> None:
+    here, there = await signed_in(portal, mailed), await signed_in(portal, mailed, OTHER_BROWSER)
+    await portal.db.collection(store.SESSIONS).insert_one({**await stored(portal), "_id": "stranger", "client_id": "cli_stranger"})
+    other = next(one["id"] for one in await devices(portal, here) if not one["current"])
+    for id in ("stranger", "unknown", other):
+        assert (await call(portal, "sessions/end-other", session=here, other=id)).status_code == 204
+    assert await is_live(portal, here)
+    assert not await is_live(portal, there)
+    assert await portal.db.collection(store.SESSIONS).find_one({"_id": "stranger"}) is not None
+    assert (await call(portal, "sessions/end-other", session=there, other=digest(here))).status_code == 401
+    assert await is_live(portal, here)
 
 
 async def test_an_old_cookie_signs_nobody_else_out(portal: Harness, mailed: Mailed) -> None:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from common.ids import organisation_id
 from common.testing import ORGANISATION, OTHER_ORGANISATION
-from web.client_testing import TODAY, Upstream, a_browser, a_line, a_payment, a_site, an_invoice, press
+from web.client_testing import TODAY, Upstream, a_browser, a_line, a_payment, a_site, an_invoice
 
 HANA = "hana@rata.example"
 SENDER = f"/invoices/{ORGANISATION}"
@@ -253,23 +253,6 @@ async def test_when_access_cannot_be_checked_nothing_is_shown(browser: httpx.Asy
             assert "reads Xero" not in answer.text
 
 
-async def test_signing_out_ends_the_clients_session_alone(browser: httpx.AsyncClient, upstream: Upstream) -> None:
-    browser.cookies.set("__Host-provider", "pis_1", domain="invoices.example", path="/")
-    answer = await press(browser, "/account", "/invoices/sign-out")
-    assert answer.headers["location"] == "/sign-in?signed_out=1"
-    assert upstream.sessions == {}
-    assert set(browser.cookies) == {"__Host-provider"}
-    assert "You are signed out of the invoices sent to you." in (await browser.get("/sign-in?signed_out=1")).text
-
-
-async def test_the_account_holds_the_address_what_senders_see_and_the_other_side(browser: httpx.AsyncClient) -> None:
-    read = text_of(await browser.get("/account"))
-    assert f"Signed in as {HANA}" in read
-    assert "Each sender sees when this address opens an invoice of theirs." in read
-    assert "Invoices I send" in read
-    assert "Sign out of “Invoices sent to me”" in read
-
-
 async def test_one_identity_call_and_one_round_make_a_page(browser: httpx.AsyncClient, upstream: Upstream) -> None:
     invoice = an_invoice("INV-1")
     upstream.sender(HANA, ORGANISATION, "Kōwhai", [invoice])
@@ -277,11 +260,3 @@ async def test_one_identity_call_and_one_round_make_a_page(browser: httpx.AsyncC
         upstream.calls.clear()
         await browser.get(page)
         assert len(upstream.calls) == 2
-
-
-async def test_signing_out_everywhere_ends_the_other_devices_too(browser: httpx.AsyncClient, upstream: Upstream) -> None:
-    upstream.sessions["cis_phone"] = HANA
-    upstream.sessions["cis_stranger"] = "stranger@else.example"
-    answer = await press(browser, "/account", "/invoices/sign-out", where="everywhere")
-    assert "on every device" in text_of(await browser.get(answer.headers["location"]))
-    assert set(upstream.sessions) == {"cis_stranger"}

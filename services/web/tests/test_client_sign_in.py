@@ -203,9 +203,45 @@ async def test_a_form_of_another_site_is_refused(app: FastAPI, upstream: Upstrea
 
 async def test_with_portal_down_signing_in_says_the_mail_stays_good(browser: httpx.AsyncClient, upstream: Upstream) -> None:
     upstream.down = {"portal"}
-    for page in (await press(browser, "/sign-in", email=HANA), await browser.get("/s/cil_1")):
+    for page in (await browser.get("/sign-in"), await press(browser, f"/i/{INVITATION}"), await browser.get("/s/cil_1")):
         assert page.status_code == 503
         assert "Signing in is not possible right now; your link stays good." in page.text
+
+
+async def test_when_no_mail_leaves_a_line_says_so_to_everybody(browser: httpx.AsyncClient, upstream: Upstream) -> None:
+    said = "Mails are not leaving at the moment, for anybody, since "
+    assert said not in (await browser.get("/sign-in")).text
+    upstream.mail_failing_since = "2026-11-21T09:42:00Z"
+    assert said in (await browser.get("/sign-in")).text
+    pages = []
+    for email in (HANA, ZOE):
+        await press(browser, "/sign-in", email=email)
+        pages.append((await browser.get("/sign-in/sent")).text.replace(email, "…"))
+    assert said in pages[0]
+    assert pages[0] == pages[1]
+    assert (await browser.get("/sign-in/mail-line")).text.count(said) == 1
+    upstream.mail_failing_since = None
+    assert (await browser.get("/sign-in/mail-line")).text.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("hops", "written", "network"),
+    [
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1, 203.0.113.9", "198.51.100.1"),
+        (2, "1.2.3.4, 198.51.100.1, 203.0.113.9", "198.51.100.1"),
+        (2, "203.0.113.9", "203.0.113.9"),
+    ],
+)
+async def test_limits_count_the_address_our_outermost_proxy_saw(
+    keys: Path, upstream: Upstream, hops: int, written: str, network: str
+) -> None:
+    async with a_site(keys, upstream, trusted_hops=hops) as app:
+        browser = a_browser(app)
+        browser.headers["x-forwarded-for"] = written
+        await press(browser, "/sign-in", email=HANA)
+    assert [asked["network"] for asked in upstream.requests] == [network]
 
 
 async def test_a_live_session_reaches_the_portal_after_signing_in(app: FastAPI, upstream: Upstream) -> None:

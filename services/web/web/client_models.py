@@ -24,6 +24,12 @@ class SignedIn(Answer):
     goal: Goal
 
 
+class MailServer(Answer):
+    """Whether mails leave at all."""
+
+    failing_since: datetime | None
+
+
 class LinkState(Answer):
     """What a sign-in link is worth in one browser. `at`: when it was used, expired or replaced. `masked_email` is there only for the
     browser that asked."""

@@ -49,6 +49,7 @@ class Upstream:
         self.invitations: dict[str, tuple[str, str]] = {}
         self.senders: dict[str, dict[str, dict[str, Any]]] = {}
         self.too_soon: int | None = None
+        self.mail_failing_since: str | None = None
         self.down: set[str] = set()
         self.calls: list[str] = []
         self.app = _app(self)
@@ -67,11 +68,11 @@ class Upstream:
 
 
 @asynccontextmanager
-async def a_site(keys: Path, upstream: Upstream, public_url: str = "https://invoices.example") -> AsyncIterator[FastAPI]:
+async def a_site(keys: Path, upstream: Upstream, public_url: str = "https://invoices.example", **knobs: Any) -> AsyncIterator[FastAPI]:
     """The web service, its two services behind it over real HTTP."""
     async with served(upstream.app) as behind:
         app = create_app(Settings(keys_dir=keys / "web", public_keys_dir=keys / "public", public_url=public_url,
-                                  portal_url=f"{behind}/portal", sharing_url=f"{behind}/sharing"))  # fmt: skip
+                                  portal_url=f"{behind}/portal", sharing_url=f"{behind}/sharing", **knobs))  # fmt: skip
         yield app
         await app.state.services.aclose()
 
@@ -205,6 +206,26 @@ def _portal(app: FastAPI, upstream: Upstream) -> None:
         link.state = "used"
         return {"session": upstream.signed_in(link.email), "goal": link.goal}
 
+    @app.get("/portal/internal/mail-server")
+    async def mail_server() -> Any:
+        return {"failing_since": upstream.mail_failing_since}
+
+    @app.post("/portal/internal/sessions/list")
+    async def sessions(body: dict[str, Any]) -> Any:
+        email = upstream.sessions.get(body["session"])
+        if email is None:
+            return _problem(401, "not_signed_in")
+        mine = [secret for secret, held_by in upstream.sessions.items() if held_by == email]
+        return {"sessions": [_device(secret, current=secret == body["session"]) for secret in mine]}
+
+    @app.post("/portal/internal/sessions/end-other", status_code=204)
+    async def end_other(body: dict[str, Any]) -> Response:
+        email = upstream.sessions.get(body["session"])
+        for secret, held_by in list(upstream.sessions.items()):
+            if held_by == email and _device(secret, current=False)["id"] == body["other"]:
+                del upstream.sessions[secret]
+        return Response(status_code=204)
+
     @app.post("/portal/internal/sessions/end", status_code=204)
     async def end(body: dict[str, Any]) -> Response:
         ended = upstream.sessions.pop(body["session"], None)
@@ -259,6 +280,11 @@ def _inspected(link: Link | None, browser: str, signed_in_as: str | None) -> dic
     return answer | {
         "state": state, "asked_here": asked_here, "signed_in_as": signed_in_as, "masked_email": masked, "tries_left": link.tries_left,
     }  # fmt: skip
+
+
+def _device(secret: str, *, current: bool) -> dict[str, Any]:
+    agent = "Chrome on Linux" if current else "Safari on iPhone"
+    return {"id": f"id-of-{secret}", "agent": agent, "signed_in_at": _z(NOW), "last_seen_at": _z(NOW), "current": current}
 
 
 def _wrong(link: Link, code: str) -> JSONResponse:

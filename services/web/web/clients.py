@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from fastapi import Depends, Request
 
 from common.errors import NotFound
 from common.http import ServiceClient
-from web.client_models import Home, LinkState, OneInvoice, SenderInvoices, SignedIn
+from web.client_models import Home, LinkState, MailServer, OneInvoice, SenderInvoices, SignedIn
 from web.models import (
     AddressUse,
     ClientIdentity,
@@ -236,14 +237,28 @@ class PortalClient:
         asked = {"token": token, "browser": browser, "session": session}
         return LinkState.model_validate(await self.http.post("/internal/links/inspect", json=asked))
 
-    async def redeem_link(self, token: str, *, browser: str, email: str | None) -> SignedIn:
+    async def redeem_link(self, token: str, *, browser: str, agent: str, email: str | None) -> SignedIn:
         """Spends a link. Raises Conflict when it is used, expired or replaced, NotFound, and Unprocessable `wrong_address`."""
-        asked = {"token": token, "browser": browser, "email": email}
+        asked = {"token": token, "browser": browser, "agent": agent, "email": email}
         return SignedIn.model_validate(await self.http.post("/internal/links/redeem", json=asked))
 
-    async def redeem_code(self, code: str, *, browser: str) -> SignedIn:
+    async def redeem_code(self, code: str, *, browser: str, agent: str) -> SignedIn:
         """Spends a code. Raises Unprocessable `wrong_code`, and NotFound when this browser has none that is good."""
-        return SignedIn.model_validate(await self.http.post("/internal/codes/redeem", json={"code": code, "browser": browser}))
+        asked = {"code": code, "browser": browser, "agent": agent}
+        return SignedIn.model_validate(await self.http.post("/internal/codes/redeem", json=asked))
+
+    async def sessions(self, session: str) -> list[Device]:
+        """Every browser signed in as the same client, used last first. Raises NotSignedIn."""
+        answer = await self.http.post("/internal/sessions/list", json={"session": session})
+        return [Device.model_validate(device) for device in answer["sessions"]]
+
+    async def end_other_session(self, session: str, other: str) -> None:
+        """Signs another browser of the same client out, by its id. Raises NotSignedIn."""
+        await self.http.post("/internal/sessions/end-other", json={"session": session, "other": other})
+
+    async def mail_failing_since(self) -> datetime | None:
+        """Since when no mail leaves, for anybody; None while they leave."""
+        return MailServer.model_validate(await self.http.get("/internal/mail-server")).failing_since
 
 
 def _org(organisation_id: str) -> str:

@@ -10,7 +10,21 @@ from common.identity import Signer
 from common.service import create_service
 from web import failures, files
 from web.clients import Services
-from web.pages import access, account, client, client_link, client_sign_in, clients, help, home, organisations, portal, settings, share
+from web.pages import (
+    access,
+    account,
+    client,
+    client_account,
+    client_link,
+    client_sign_in,
+    clients,
+    help,
+    home,
+    organisations,
+    portal,
+    settings,
+    share,
+)
 from web.security import SecurityHeaders
 from web.settings import Settings
 
@@ -28,6 +42,7 @@ ROUTERS = (
     account.router,
     client_sign_in.router,
     client_link.router,
+    client_account.router,
     portal.router,
 )
 

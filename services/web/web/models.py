@@ -35,7 +35,7 @@ class Login(Answer):
 
 
 class Device(Answer):
-    """A browser that is signed in as this provider. `agent` is its User-Agent header; `current`: the one that asks."""
+    """A browser that is signed in. `agent`: a provider's User-Agent header, a client's browser in words; `current`: the one that asks."""
 
     id: str
     agent: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from common.settings import ServiceSettings
 
@@ -17,7 +19,8 @@ class DemoLinks(BaseModel):
 class Settings(ServiceSettings):
     """`xero_scopes` are the scopes auth asks for, separated by spaces: the list of permissions people read is made from them.
 
-    `xero_contacts_url` is where “Open contacts in Xero” leads.
+    `trusted_hops`: how many proxies of ours a request passes, the gateway among them. `xero_contacts_url` is where
+    “Open contacts in Xero” leads.
     """
 
     auth_url: str = "http://127.0.0.1:8101"
@@ -26,4 +29,5 @@ class Settings(ServiceSettings):
     portal_url: str = "http://127.0.0.1:8104"
     xero_scopes: str = "openid profile email offline_access accounting.contacts.read accounting.invoices.read"
     xero_contacts_url: str = "https://go.xero.com/app/contacts"
+    trusted_hops: Annotated[int, Field(ge=1, le=10)] = 1
     demo_links: DemoLinks | None = None

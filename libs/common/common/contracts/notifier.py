@@ -1,4 +1,4 @@
-"""Events published by notifier: what became of an invitation's mail."""
+"""Events published by notifier: what became of an invitation's mail, and whether mails leave at all."""
 
 from __future__ import annotations
 
@@ -24,3 +24,9 @@ class EmailFailed(EventData, type="notifier.email.failed.v1"):
     at: datetime
     reason: str
     returned: bool = False
+
+
+class MailServerChanged(EventData, type="notifier.mail_server.changed.v1"):
+    """The mail server stopped taking mails, whoever they are for, or takes them again: then `failing_since` is None."""
+
+    failing_since: datetime | None

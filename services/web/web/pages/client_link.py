@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from common.errors import Conflict, NotFound, Unprocessable
 from web.client_models import Goal, LinkState
 from web.pages.client_sign_in import SignInRoute, ask, text_of
-from web.pages.client_visit import LONGEST_VALUE, Asked, client_session, enter, goal_path, services_of
+from web.pages.client_visit import LONGEST_VALUE, Asked, client_session, enter, goal_path, redeeming, services_of
 from web.rendering import render
 from web.security import browser, form_of
 
@@ -39,7 +39,7 @@ async def open_link(request: Request, token: str, form: PressedForm) -> Response
         return await _page_again(request, token, "", error="empty")
     email = text_of(form, "email") or None
     try:
-        redeemed = await services_of(request).portal.redeem_link(token, browser=browser(request), email=email)
+        redeemed = await services_of(request).portal.redeem_link(token, **redeeming(request), email=email)
     except Unprocessable as refusal:
         error = "empty" if email is None else "wrong" if refusal.code == "wrong_address" else "invalid"
         return await _page_again(request, token, email or "", error=error)

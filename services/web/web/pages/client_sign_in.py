@@ -13,9 +13,9 @@ from starlette.datastructures import FormData
 
 from common.clock import utc_now
 from common.errors import NotFound, RateLimited, ServiceError, Unavailable, Unprocessable
-from web.pages.client_visit import LONGEST_VALUE, Asked, Visitor, asked_of, asking, enter, remember_asked, services_of, visitor
+from web.pages.client_visit import LONGEST_VALUE, Asked, Visitor, asked_of, asking, enter, redeeming, remember_asked, services_of, visitor
 from web.rendering import render
-from web.security import browser, form_of
+from web.security import form_of
 
 PressedForm = Annotated[FormData, Depends(form_of("anonymous"))]
 CODE = re.compile(r"\d{6}")
@@ -47,7 +47,7 @@ async def sign_in(request: Request) -> Response:
     """The address field. Who is signed in already goes on to the invoices."""
     if await visitor(request):
         return RedirectResponse("/invoices", 303)
-    return _sign_in_page(request)
+    return await _sign_in_page(request)
 
 
 @router.post("/sign-in")
@@ -55,11 +55,11 @@ async def ask_by_address(request: Request, form: PressedForm) -> Response:
     """Asks for a sign-in mail to the typed address; the answer is the same for every address."""
     email = text_of(form, "email")
     if not email:
-        return _sign_in_page(request, email, error="empty")
+        return await _sign_in_page(request, email, error="empty")
     try:
         return await ask(request, Asked("email", email))
     except Unprocessable:
-        return _sign_in_page(request, email, error="invalid")
+        return await _sign_in_page(request, email, error="invalid")
 
 
 @router.get("/sign-in/sent")
@@ -67,6 +67,12 @@ async def sent(request: Request) -> Response:
     """“Look in your inbox”, with the box for the code."""
     asked = asked_of(request.cookies)
     return await _sent_page(request, asked) if asked else RedirectResponse("/sign-in", 303)
+
+
+@router.get("/sign-in/mail-line")
+async def mail_line(request: Request) -> Response:
+    """Whether mails leave at all, for who has been waiting in front of the page before."""
+    return render(request, "client/mail_line.html", mail_failing_since=await services_of(request).portal.mail_failing_since())
 
 
 @router.post("/sign-in/sent")
@@ -90,7 +96,7 @@ async def redeem_code(request: Request, form: PressedForm) -> Response:
     if not CODE.fullmatch(code) or not code.isascii():
         return await _sent_page(request, asked, typed=typed, error="incomplete")
     try:
-        redeemed = await services_of(request).portal.redeem_code(code, browser=browser(request))
+        redeemed = await services_of(request).portal.redeem_code(code, **redeeming(request))
     except Unprocessable as refusal:
         return await _sent_page(request, asked, typed=typed, error="wrong", tries_left=_tries_left(refusal))
     except NotFound:
@@ -134,9 +140,16 @@ async def ask(request: Request, asked: Asked) -> Response:
     return response
 
 
-def _sign_in_page(request: Request, email: str = "", error: str | None = None) -> Response:
-    signed_out = request.query_params.get("signed_out")
-    return render(request, "client/sign_in.html", status=422 if error else 200, email=email, error=error, signed_out=signed_out)
+async def _sign_in_page(request: Request, email: str = "", error: str | None = None) -> Response:
+    return render(
+        request,
+        "client/sign_in.html",
+        status=422 if error else 200,
+        email=email,
+        error=error,
+        signed_out=request.query_params.get("signed_out"),
+        mail_failing_since=await services_of(request).portal.mail_failing_since(),
+    )
 
 
 async def _sent_page(
@@ -154,6 +167,7 @@ async def _sent_page(
         error=error,
         tries_left=tries_left,
         signed_in_as=known.email if known else None,
+        mail_failing_since=await services_of(request).portal.mail_failing_since(),
     )
 
 

@@ -95,13 +95,23 @@ async def enter(request: Request, session: str, goal: Goal) -> Response:
 
 
 def asking(request: Request) -> dict[str, str]:
-    """What portal wants to know about the browser that asks: its secret, how the mail may describe it, and its network address."""
-    network = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return {
-        "browser": security.browser(request),
-        "agent": describe(request.headers.get("user-agent", "")),
-        "network": (network or (request.client.host if request.client else ""))[:LONGEST_NETWORK],
-    }
+    """What portal wants to know about the browser that asks: the same, and its network address."""
+    return {**redeeming(request), "network": network_of(request)[:LONGEST_NETWORK]}
+
+
+def network_of(request: Request) -> str:
+    """The address this request came from, as the outermost proxy of ours saw it: each of them wrote one into X-Forwarded-For, last ours.
+
+    What stands further left was written by whoever sent the request, and is not believed.
+    """
+    hops: int = request.app.state.settings.trusted_hops
+    seen = [address.strip() for address in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if address.strip()]
+    return seen[-min(hops, len(seen))] if seen else (request.client.host if request.client else "")
+
+
+def redeeming(request: Request) -> dict[str, str]:
+    """What portal wants to know about the browser that spends a link or code: its secret, and what to call it."""
+    return {"browser": security.browser(request), "agent": describe(request.headers.get("user-agent", ""))}
 
 
 def describe(agent: str) -> str:

@@ -1,4 +1,4 @@
-"""What a client sees: home, one sender, one invoice, the account. Every page asks sharing what this person may see now."""
+"""What a client sees: home, one sender, one invoice. Every page asks sharing what this person may see now."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
-from starlette.datastructures import FormData
 
 from common.errors import NotFound, NotSignedIn
 from web.client_models import Due, Sender, SenderInvoices
 from web.models import InvoiceRow
-from web.pages.client_visit import Visitor, client_session, services_of, visitor
+from web.pages.client_visit import Visitor, services_of, visitor
 from web.pages.invoice_figures import figures_of
 from web.rendering import render
-from web.security import end_session, form_of
 
 VIEWS = ("to_pay", "overdue", "paid", "all")
 PAGE_SIZE = 50
@@ -107,7 +105,6 @@ async def signed_in_client(request: Request) -> Visitor:
 
 
 Client = Annotated[Visitor, Depends(signed_in_client)]
-PressedForm = Annotated[FormData, Depends(form_of("client"))]
 router = APIRouter(route_class=ClientRoute)
 
 
@@ -118,18 +115,6 @@ async def home(request: Request, client: Client) -> Response:
     groups = {sender.organisation_id: by_contact(sender.unpaid, sender) for sender in found.senders}
     today = {sender.organisation_id: sender.today for sender in found.senders}
     return render(request, "client/home.html", client=client, home=found, groups=groups, today=today)
-
-
-@router.post("/invoices/sign-out")
-async def sign_out(request: Request, form: PressedForm) -> Response:
-    """Ends this browser's client session, or all of this client; a provider's session in the same browser goes on."""
-    held = client_session(request)
-    everywhere = form.get("where") == "everywhere"
-    if held:
-        await services_of(request).portal.end_session(held, everywhere=everywhere)
-    response = RedirectResponse(f"/sign-in?signed_out={'everywhere' if everywhere else '1'}", 303)
-    end_session(response, "client")
-    return response
 
 
 @router.get("/invoices/{organisation_id}")
@@ -164,12 +149,6 @@ async def invoice(request: Request, organisation_id: str, invoice_id: str, clien
         raise
     figures = figures_of(found.invoice)
     return render(request, "client/invoice.html", client=client, sender=found.sender, found=found, invoice=found.invoice, figures=figures)
-
-
-@router.get("/account")
-async def account(request: Request, client: Client) -> Response:
-    """The address, what senders see, and the way out."""
-    return render(request, "client/account.html", client=client)
 
 
 async def _last_paid(request: Request, organisation_id: str, client: Visitor, found: SenderInvoices, filters: Filters) -> date | None:
