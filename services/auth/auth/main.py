@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from auth import api, audit_store, browser, store, vault
+from auth.auditor import Auditor
 from auth.handlers import HANDLERS
 from auth.refresher import Refresher
 from auth.settings import Settings
@@ -29,7 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         options,
         routers=(browser.router, api.router),
         handlers=HANDLERS,
-        loops=(Refresher(tokens),),
+        loops=(Refresher(tokens), Auditor()),
         indexes={**store.INDEXES, **audit_store.INDEXES},
         resources={
             "tokens": tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, TokenSet
 from common.ids import new_id
@@ -11,6 +11,10 @@ from common.mongo import Document, Index, Reader, Tx
 
 SIGN_INS, SESSIONS, PROVIDERS = "sign_ins", "sessions", "providers"
 TOKEN_SETS, CONNECTIONS, ORGANISATIONS = "token_sets", "connections", "organisations"
+
+Field = Literal["access", "refresh", "previous"]
+FIELDS: tuple[Field, ...] = ("access", "refresh", "previous")
+"""The sealed tokens of a token set."""
 
 SIGN_IN_SECONDS = 600
 IDLE_SECONDS = 3600
@@ -37,7 +41,11 @@ INDEXES = {
     SIGN_INS: [Index(("expires_at", 1), expire_after=3600)],
     SESSIONS: [Index(("ends_at", 1), expire_after=3600), Index(("provider_id", 1))],
     PROVIDERS: [Index(("issuer", 1), ("subject", 1), unique=True)],
-    TOKEN_SETS: [Index(("provider_id", 1), unique=True), Index(("state", 1), ("check_at", 1))],
+    TOKEN_SETS: [
+        Index(("provider_id", 1), unique=True),
+        Index(("state", 1), ("check_at", 1)),
+        *(Index((f"{field}.kid", 1), ("_id", 1)) for field in FIELDS),
+    ],
     CONNECTIONS: [
         Index(("provider_id", 1), ("organisation_id", 1), unique=True),
         Index(("organisation_id", 1)),

@@ -1,0 +1,36 @@
+"""The loop that anchors the audit every hour and counts what is sealed under which key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client import Gauge
+
+from auth import audit, rotation_store
+from common.logging import get_logger
+from common.mongo import Database, DatabaseUnavailable
+
+POLL_SECONDS = 60.0
+SEALED = Gauge("vault_token_sets", "Token sets by the ring key that wraps them; after a rotation only the primary has any", ["key"])
+log = get_logger()
+
+
+class Auditor:
+    """Several may run: an anchor is made by the first that finds it due."""
+
+    name = "auditor"
+
+    async def run(self, db: Database) -> None:
+        while True:
+            try:
+                await self.look(db)
+            except DatabaseUnavailable:
+                log.warning("auditor.database_away")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def look(self, db: Database) -> None:
+        counted = await rotation_store.count_by_key(db)
+        SEALED.clear()
+        for key, sets in counted.items():
+            SEALED.labels(key).set(sets)
+        await audit.anchor(db)

@@ -1,0 +1,167 @@
+"""Turning the vault's key under load, killed in between: no read fails, nothing is left under the old key, which then goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from auth import operate, rotation, rotation_store, vault
+from auth.audit_verifier import verify
+from auth.auditor import Auditor
+from auth.testing import MERE, Browser, PretendXero
+from auth.testing_vault import Vaults
+from auth.vault import Vault
+from common.clock import utc_now
+from common.crypto import KeyRing
+from common.keys import add_key, make_keys, use_key
+from common.testing import Harness
+
+
+@pytest.fixture
+def ring_file(tmp_path: Path) -> Path:
+    make_keys(tmp_path, ["auth"], {"xero-token": ["auth"]})
+    return tmp_path / "auth" / "rings" / "xero-token.json"
+
+
+@pytest.fixture
+def vaults(auth: Harness, xero: PretendXero, ring_file: Path) -> Vaults:
+    return Vaults(auth, xero, ring_file)
+
+
+Command = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def command(vaults: Vaults, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`await command("rotate")` answers the exit code and what an operator reads."""
+    for name, value in vaults.environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        capfd.readouterr()
+        code = await asyncio.to_thread(operate.main, arguments)
+        return code, "".join(capfd.readouterr())
+
+    return run
+
+
+def turn(ring_file: Path) -> None:
+    use_key([ring_file], add_key([ring_file]), utc_now())
+
+
+async def rotate(vaults: Vaults) -> tuple[int, set[str], list[tuple[int, int]]]:
+    told: list[tuple[int, int]] = []
+    left, unreadable = await rotation.rewrap_all(vaults.db, Vault(KeyRing.load(vaults.ring_file)), lambda *seen: told.append(seen))
+    return left, unreadable, told
+
+
+async def kids(auth: Harness) -> set[str]:
+    rows = await auth.db.collection("token_sets").find({})
+    return {row[field]["kid"] for row in rows for field in ("access", "refresh", "previous") if row.get(field)}
+
+
+async def test_a_rotation_under_load_and_killed_fails_no_read_and_leaves_nothing_under_the_old_key(
+    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
+) -> None:
+    await vaults.fill(300)
+    add_key([ring_file])
+    old_ring, new_ring = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as processes:
+        processes.create_task(vaults.read(old_ring))
+        await asyncio.sleep(0)
+        use_key([ring_file], "k2", utc_now())
+        processes.create_task(vaults.read(new_ring))
+        left = await vaults.rotate_killed_after(100)
+        old_ring.set()  # the last process is restarted with the new ring
+        code, said = await command("rotate")
+        new_ring.set()
+    assert 0 < left < 300
+    assert (code, vaults.failed) == (0, []), said
+    assert vaults.reads > 20
+    assert await kids(auth) == {"k2"}
+    assert await command("retire", "k1") == (0, "k1 is disabled. Restart auth; retire it again to remove it from the ring.\n")
+    assert await command("retire", "k1") == (0, "k1 is removed.\n")
+    again = Vault(KeyRing.load(ring_file))
+    for number in range(0, 300, 7):
+        token_set = await auth.app.state.tokens._live(auth.db, f"tks_{number:026}")
+        assert vault.open_token(again.ring, token_set, "refresh").get_secret_value() in (f"refresh-{number}", *vaults.xero.secrets)
+    broken = (await verify(auth.db, {})).broken
+    assert {fault for _, fault in broken.values()} <= {"it is missing; the token set has no chain"}, (
+        "only what was filled in and never touched"
+    )
+
+
+async def test_progress_counts_up_to_the_total(auth: Harness, vaults: Vaults, ring_file: Path) -> None:
+    await vaults.fill(250)
+    turn(ring_file)
+    left, unreadable, told = await rotate(vaults)
+    assert (left, unreadable) == (0, set())
+    assert told == [(200, 250), (250, 250), (250, 250)]
+    assert (await rotate(vaults))[2] == [(0, 0)]
+    links = await auth.db.collection("audit").find({})
+    assert len(links) == 250
+    assert {(it["did"], it["service"], it["purpose"]) for link in links for it in link["accesses"]} == {("rewrap", "auth", "rotate")}
+
+
+async def test_what_cannot_be_unwrapped_stays_as_it_is_and_stops_nothing(
+    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
+) -> None:
+    await vaults.fill(20)
+    turn(ring_file)
+    spoiled = f"tks_{7:026}"
+    await auth.db.collection("token_sets").update_one({"_id": spoiled}, {"$set": {"owner": "another"}})
+    (before,) = await auth.db.collection("token_sets").find({"_id": spoiled})
+    code, said = await command("rotate")
+    assert code == 1
+    assert f"1 token sets cannot be unwrapped, among them {spoiled}. They were left alone." in said
+    assert await auth.db.collection("token_sets").find({"_id": spoiled}) == [before]
+    assert await vaults.under("k2") == 19
+    code, said = await command("retire", "k1")
+    assert (code, said) == (1, "1 records need the key k1; rotate first.\n")
+    assert KeyRing.load(ring_file).key("k1")
+
+
+async def test_a_token_renewed_while_it_is_wrapped_anew_is_left_as_it_is(auth: Harness, vaults: Vaults, ring_file: Path) -> None:
+    await vaults.fill(1)
+    turn(ring_file)
+    (read,) = await rotation_store.list_wrapped_by(auth.db, ["k1"], "", 10)
+    await auth.db.collection("token_sets").update_one({}, {"$set": {"access.wrapped": "renewed meanwhile"}})
+    assert await rotation._rewrapped(auth.db, Vault(KeyRing.load(ring_file)), read) is None
+    (row,) = await auth.db.collection("token_sets").find({})
+    assert (row["access"]["wrapped"], row["access"]["kid"], row["refresh"]["kid"]) == ("renewed meanwhile", "k1", "k1")
+
+
+async def test_the_operator_sees_what_each_key_wraps_and_so_do_metrics(
+    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
+) -> None:
+    await vaults.fill(5)
+    turn(ring_file)
+    assert (await rotate(vaults))[0] == 0
+    await auth.db.collection("token_sets").update_one({"_id": f"tks_{3:026}"}, {"$set": {"refresh.kid": "k9"}})
+    code, said = await command("keys")
+    assert [line.split() for line in said.splitlines()] == [
+        ["k1", "decrypt", "0", "token", "sets"],
+        ["k2", "primary", "4", "token", "sets"],
+        ["k9", "missing", "1", "token", "sets", "that", "cannot", "be", "opened"],
+    ]
+    assert code == 1
+    await Auditor().look(auth.db)
+    assert 'vault_token_sets{key="k2"} 4.0' in generate_latest().decode()
+
+
+async def test_the_audit_is_verified_by_a_command(browser: Browser, auth: Harness, command: Command) -> None:
+    await browser.sign_in(MERE)
+    await Auditor().look(auth.db)
+    code, said = await command("verify-audit")
+    assert code == 0
+    assert "1 chains with 1 links, 1 anchors." in said
+    anchor = said.partition("Newest anchor: ")[2].partition(" ")[0]
+    assert (await command("verify-audit", "--known", anchor))[0] == 0
+    await auth.db.collection("audit").update_one({}, {"$set": {"accesses.0.purpose": "innocent"}})
+    code, said = await command("verify-audit")
+    assert code == 1
+    assert "link 1: its content was changed." in said
