@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from auth import sessions, store
+from auth import connections, sessions, store
 from auth.errors import XeroUnavailable
 from auth.models import Connection, Organisation, Provider, Session, State, TokenSet
 from auth.tokens import Dead, Tokens
@@ -145,6 +145,44 @@ async def end_other_session(_caller: FromWeb, ended: OtherSession, db: Db) -> Re
     """Signs another browser of the same provider out; answers alike for one that is not there. 401 `not_signed_in`."""
     await db.transact(sessions.end_other_session, digest(ended.session), ended.other)
     return Response(status_code=204)
+
+
+class LoginView(BaseModel):
+    """Somebody whose login reaches an organisation; `works` is False when they have to sign in again."""
+
+    name: str
+    email: str
+    works: bool
+    you: bool
+
+
+class ConnectionView(BaseModel):
+    """An organisation's connection as Settings shows it.
+
+    `scopes` is what Xero granted the login that asks, empty when that is not known. The cap is the installation's, over all
+    organisations.
+    """
+
+    scopes: list[str]
+    logins: list[LoginView]
+    connections_used: int
+    connections_cap: int
+
+
+@router.post("/organisations/{organisation_id}/connection")
+async def show_connection(_caller: FromWeb, organisation_id: str, asked: OwnSession, request: Request, db: Db) -> ConnectionView:
+    """401 `not_signed_in`; 404 for an organisation this login does not have."""
+    me = (await sessions.identify(db, digest(asked.session), organisation_id)).provider
+    own = await store.find_token_set_of(db, me.id)
+    return ConnectionView(
+        scopes=own.scope.split() if own else [],
+        logins=[
+            LoginView(name=each.name, email=each.email, works=connection.state == "live", you=each.id == me.id)
+            for connection, each in await connections.logins_of(db, organisation_id)
+        ],
+        connections_used=await store.count_connected(db),
+        connections_cap=request.app.state.settings.xero_connections_cap,
+    )
 
 
 class AccessToken(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from auth import store
-from auth.models import Connection, Organisation, State, TokenSet, XeroConnection, may_open, standing
+from auth.models import Connection, Organisation, Provider, State, TokenSet, XeroConnection, may_open, standing
 from common.contracts.auth import (
     OrganisationConnected,
     OrganisationDisconnected,
@@ -19,6 +19,7 @@ from common.mongo import Reader, Tx
 GRANT_REFUSED = "grant_refused"
 """Cause: Xero takes the tokens of no login any more; they were unused for 60 days or somebody withdrew them."""
 
+MOST_LOGINS = 50
 CONNECTION_ENDED = "connection_ended"
 """Cause: Xero no longer lists a connection; somebody disconnected the app there."""
 
@@ -71,6 +72,13 @@ async def list_openable(reader: Reader, provider_id: str) -> list[Organisation]:
     connections = await store.list_connections_of(reader, provider_id)
     known = await store.list_organisations(reader, [connection.organisation_id for connection in connections])
     return [known[each.organisation_id] for each in connections if may_open(each, known[each.organisation_id])]
+
+
+async def logins_of(reader: Reader, organisation_id: str) -> list[tuple[Connection, Provider]]:
+    """Everybody with a connection Xero has not ended, as far as one page can show them."""
+    found = [each for each in await store.list_connections_to(reader, organisation_id) if each.state != "ended"][:MOST_LOGINS]
+    providers = {each.id: each for each in await store.list_providers(reader, [each.provider_id for each in found])}
+    return [(each, providers[each.provider_id]) for each in found if each.provider_id in providers]
 
 
 async def _end(tx: Tx, connection: Connection, now: datetime) -> None:

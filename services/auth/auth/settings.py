@@ -12,12 +12,14 @@ from common.settings import ServiceSettings
 class Settings(ServiceSettings):
     """The app registered at Xero and where Xero answers; the defaults are the real Xero.
 
+    `xero_connections_cap` is what Xero's tier allows the app, 5 for the smallest; it is shown, Xero enforces it.
     `xero_pkce` is off because the two reports on PKCE with a secret-holding app contradict each other (it may be refused).
     """
 
     xero_client_id: str
     xero_client_secret: SecretStr
     xero_scopes: str = "openid profile email offline_access accounting.contacts.read accounting.invoices.read"
+    xero_connections_cap: int = 5
     xero_pkce: Literal["on", "off"] = "off"
     xero_issuer: str = "https://identity.xero.com"
     xero_discovery_url: str = "https://identity.xero.com/.well-known/openid-configuration"

@@ -51,7 +51,7 @@ INDEXES = {
         Index(("organisation_id", 1)),
         Index(("token_set_id", 1)),
     ],
-    ORGANISATIONS: [],
+    ORGANISATIONS: [Index(("state", 1))],
 }
 
 
@@ -334,6 +334,11 @@ async def find_organisation(reader: Reader, id: str) -> Organisation | None:
 async def list_organisations(reader: Reader, ids: Sequence[str]) -> dict[str, Organisation]:
     found = await reader.collection(ORGANISATIONS).find({"_id": {"$in": list(ids)}})
     return {document["_id"]: Organisation.model_validate(document) for document in found}
+
+
+async def count_connected(reader: Reader) -> int:
+    """The organisations Xero counts as connected to our app: one that only needs a new sign-in still is."""
+    return int(await reader.collection(ORGANISATIONS).count({"state": {"$in": ["connected", "needs_reauth"]}}))
 
 
 async def open_organisation(tx: Tx, id: str, tenant_id: str, name: str) -> Organisation:

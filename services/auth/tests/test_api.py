@@ -2,11 +2,12 @@
 
 import json
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, TANE, Browser, PretendXero
+from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, SCOPES, TANE, Browser, PretendXero
 from common.http import admitted
 from common.ids import new_id
 from common.testing import Harness
@@ -18,6 +19,7 @@ ACCESS_MATRIX = {
     ("POST", "/internal/sessions/list"): {"service:web"},
     ("POST", "/internal/sessions/end"): {"service:web"},
     ("POST", "/internal/sessions/end-other"): {"service:web"},
+    ("POST", "/internal/organisations/{organisation_id}/connection"): {"service:web"},
     ("POST", "/internal/organisations/{organisation_id}/access-token"): {"service:xero-gateway"},
     ("POST", "/internal/organisations/{organisation_id}/refusals"): {"service:xero-gateway"},
 }
@@ -31,7 +33,7 @@ def test_every_route_names_its_callers(auth: Harness) -> None:
 
 @pytest.mark.parametrize("path", INTERNAL)
 async def test_everybody_else_is_refused(auth: Harness, path: str) -> None:
-    allowed = "xero-gateway" if "organisations" in path else "web"
+    allowed = "xero-gateway" if path.endswith(("access-token", "refusals")) else "web"
     for name in {"web", "xero-gateway", "sharing", "portal", "notifier", "auth"} - {allowed}:
         assert (await auth.http.post(path, json={}, headers=auth.as_service(name))).status_code == 403
     for headers in (auth.as_provider(KOWHAI_ID), auth.as_client()):
@@ -121,3 +123,34 @@ async def test_no_secret_stands_in_the_database_in_clear(browser: Browser, auth:
     assert len(canaries) >= 5
     assert "mere@kowhai.example" in dump
     assert [canary for canary in canaries if canary in dump or (canary[:40] in dump and not canary.startswith("eyJ"))] == []
+
+
+async def connection(auth: Harness, browser: Browser, organisation: str = KOWHAI_ID) -> httpx.Response:
+    path = f"/internal/organisations/{organisation}/connection"
+    return await auth.http.post(path, json={"session": browser.session}, headers=auth.as_service("web"))
+
+
+async def test_settings_are_told_who_reaches_the_organisation_and_what_was_granted(
+    browser: Browser, colleague: Browser, auth: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    xero.lie["answer"] = {"scope": "openid email offline_access accounting.contacts.read"}
+    await colleague.sign_in(TANE, KOWHAI, PIKE)
+    told = (await connection(auth, browser)).json()
+    assert told["scopes"] == SCOPES.split()
+    assert {(each["email"], each["works"], each["you"]) for each in told["logins"]} == {
+        ("mere@kowhai.example", True, True),
+        ("tane@kowhai.example", True, False),
+    }
+    assert (told["connections_used"], told["connections_cap"]) == (2, 5)
+    assert (await connection(auth, colleague)).json()["scopes"] == xero.lie["answer"]["scope"].split()
+    assert (await connection(auth, browser, PIKE_ID)).status_code == 404
+
+
+async def test_only_what_xero_still_lists_counts_as_a_connection(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    xero.disconnect(MERE, PIKE)
+    await browser.sign_in(MERE)
+    told = (await connection(auth, browser)).json()
+    assert (told["connections_used"], len(told["logins"])) == (1, 1)
+    assert (await connection(auth, browser, PIKE_ID)).json()["logins"] == []
