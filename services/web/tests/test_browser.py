@@ -37,6 +37,7 @@ ALWAYS = {
     "shares": f"/o/{KOWHAI}/shares",
     "end many": f"/o/{KOWHAI}/shares/end?share=shr_{1:026d}&share=shr_{5:026d}",
     "settings": f"/o/{KOWHAI}/settings",
+    "settings, tested": f"/o/{KOWHAI}/settings?test=scope",
     "account": "/me",
     "help": "/help",
     "help topic": "/help/sending",

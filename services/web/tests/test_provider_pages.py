@@ -324,14 +324,6 @@ async def test_the_list_asks_again_while_something_is_prepared_and_then_stops(up
 # ── the rest
 
 
-async def test_settings_tell_the_connection_and_the_permissions(up: Upstream, provider: httpx.AsyncClient) -> None:
-    page = await words(provider, f"/o/{KOWHAI}/settings")
-    for text in ("Connected", "hana@kowhai.example", "Pacific/Auckland", "Read your invoices"):
-        assert text in page
-    up.organisations[0]["state"] = "disconnected"
-    assert "is disconnected from Xero" in (await provider.get(f"/o/{KOWHAI}/settings")).text
-
-
 async def test_the_switcher_is_there_for_several_organisations_only(up: Upstream, provider: httpx.AsyncClient) -> None:
     assert f'href="/o/{PIKE}/clients"' in (await provider.get(CLIENTS)).text
     up.organisations.pop()

@@ -20,7 +20,9 @@ from common.http import ServiceClient
 from web.client_models import Home, LinkState, MailServer, OneInvoice, SenderInvoices, SignedIn
 from web.models import (
     AddressUse,
+    CallsLeft,
     ClientIdentity,
+    Connection,
     Contact,
     Contacts,
     Device,
@@ -32,6 +34,7 @@ from web.models import (
     Share,
     SharedClients,
     Shares,
+    Updates,
     query,
 )
 
@@ -73,6 +76,10 @@ class AuthClient:
         asked = {"session": session, "organisation_id": organisation_id, "audiences": list(audiences)}
         return ProviderIdentity.model_validate(await self.http.post("/internal/identify", json=asked))
 
+    async def connection(self, session: str, org: str) -> Connection:
+        """An organisation's connection. Raises NotSignedIn, and NotFound for an organisation that login does not have."""
+        return Connection.model_validate(await self.http.post(f"{_org(org)}/connection", json={"session": session}))
+
     async def sessions(self, session: str) -> list[Device]:
         """Every browser signed in as the same provider, used last first. Raises NotSignedIn."""
         answer = await self.http.post("/internal/sessions/list", json={"session": session})
@@ -112,6 +119,18 @@ class GatewayClient:
     async def load(self, token: str, org: str, load_id: str) -> Load:
         """How far the first load of a share is and why it waits."""
         return Load.model_validate(await self.http.get(f"{_org(org)}/loads/{load_id}", token=token))
+
+    async def calls_left(self, token: str, org: str) -> CallsLeft:
+        """What is left of the requests Xero allows for a day."""
+        return CallsLeft.model_validate(await self.http.get(f"{_org(org)}/calls", token=token))
+
+    async def updates(self, token: str, org: str) -> Updates:
+        """Whether Xero tells of changes at once, and when it was asked last."""
+        return Updates.model_validate(await self.http.get(f"{_org(org)}/updates", token=token))
+
+    async def test_connection(self, token: str, org: str) -> str:
+        """Makes one read-only call; `ok`, or the fault: credential, scope, organisation, limit, network."""
+        return str((await self.http.post(f"{_org(org)}/connection-test", token=token))["outcome"])
 
 
 class SharingClient:

@@ -78,6 +78,43 @@ class ClientIdentity(Answer):
     tokens: dict[str, str]
 
 
+class XeroLogin(Answer):
+    """Somebody whose Xero login reaches an organisation; `works` is False when they have to sign in again."""
+
+    name: str
+    email: str
+    works: bool
+    you: bool
+
+
+class Connection(Answer):
+    """An organisation's connection to Xero: what was granted (empty when not known), to whom, and how many the app has of its cap."""
+
+    scopes: list[str]
+    logins: list[XeroLogin]
+    connections_used: int
+    connections_cap: int
+
+
+class CallsLeft(Answer):
+    """Calls to Xero left today, None before the first; `paused` names the limit because of which Xero is not asked until then."""
+
+    left: int | None
+    a_day: int
+    resets_at: datetime | None
+    paused: str | None
+    paused_until: datetime | None
+
+
+class Updates(Answer):
+    """How changes in Xero come here. `checked_at` is None before Xero was first asked what changed."""
+
+    instant: bool
+    last_webhook_at: datetime | None
+    checked_at: datetime | None
+    checked_every_seconds: int
+
+
 class ContactRow(Answer):
     """A contact of Xero in a list."""
 

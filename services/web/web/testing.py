@@ -139,6 +139,15 @@ class Upstream:
         self.not_ending: set[str] = set()
         self.failing: dict[str, tuple[int, str]] = {}
         self.devices = [a_device("0a", current=True), a_device("0b", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18 Safari/605", 9)]
+        self.connection: dict[str, Any] = {
+            "scopes": ["openid", "profile", "email", "offline_access", "accounting.contacts.read", "accounting.invoices.read"],
+            "logins": [{"name": "Hana Kōwhai", "email": "hana@kowhai.example", "works": True, "you": True}],
+            "connections_used": 2,
+            "connections_cap": 5,
+        }
+        self.calls_left: dict[str, Any] = {"left": 4812, "a_day": 5000, "resets_at": None, "paused": None, "paused_until": None}
+        self.updates: dict[str, Any] = {"instant": False, "last_webhook_at": None, "checked_at": None, "checked_every_seconds": 900}
+        self.test_outcome = "ok"
         self.signed_out: list[str] = []
         self.calls: list[str] = []
         self.invited: list[dict[str, Any]] = []
@@ -213,6 +222,10 @@ def _add_auth(app: FastAPI, up: Upstream) -> None:
         tokens = dict.fromkeys(asked["audiences"], "token")
         return JSONResponse({"provider": me, "organisations": up.organisations, "organisation": found, "tokens": tokens})
 
+    @app.post("/auth/internal/organisations/{org}/connection")
+    async def connection() -> dict[str, Any]:
+        return up.connection
+
     @app.post("/auth/internal/sessions/list")
     async def sessions() -> dict[str, Any]:
         return {"sessions": up.devices}
@@ -243,6 +256,18 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
         if contact not in up.contacts:
             return _problem(404, "not_found")
         return JSONResponse(_invoice_list(up, contact, view, search, page))
+
+    @app.get(f"{base}/calls")
+    async def calls() -> dict[str, Any]:
+        return up.calls_left
+
+    @app.get(f"{base}/updates")
+    async def updates() -> dict[str, Any]:
+        return up.updates
+
+    @app.post(f"{base}/connection-test")
+    async def connection_test() -> dict[str, Any]:
+        return {"outcome": up.test_outcome}
 
     @app.get(f"{base}/loads/{{load}}")
     async def load(load: str) -> Response:
