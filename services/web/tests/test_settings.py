@@ -82,7 +82,7 @@ async def test_what_cannot_be_known_leaves_the_rest_of_the_page(up: Upstream, pr
         ("credential", "needs_reauth", "Xero does not accept the sign-in that was used. Sign in with Xero again to mend it"),
         ("credential", "disconnected", "It was disconnected there, or the login lost its role."),
         ("scope", "connected", "a permission is missing. Sign in with Xero again and allow everything it lists."),
-        ("organisation", "connected", "Xero does not let this login into Kōwhai & Hart Studio Ltd."),
+        ("organisation", "connected", "Xero does not let the login that was used into Kōwhai & Hart Studio Ltd."),
         ("limit", "connected", "limit of requests for Kōwhai & Hart Studio Ltd is used up for now."),
         ("network", "connected", "Xero did not answer, or not with anything that can be used."),
         ("something new", "connected", "The test could not be made right now."),

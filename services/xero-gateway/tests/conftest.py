@@ -73,6 +73,8 @@ class Auth:
         self.tokens: dict[str, str] = {}
         self.asked: list[str] = []
         self.refusals: list[tuple[str, int]] = []
+        self.renews = True
+        self.confirms = True  # whether Xero's list of connections agrees with a 403
         self.app = FastAPI()
         http.install(self.app)
         self.app.state.verifier = Verifier(public_keys, "auth")
@@ -94,9 +96,9 @@ class Auth:
             body = await request.json()
             assert body["grant"] == "grn_1"
             self.refusals.append((organisation, body["status"]))
-            if body["status"] == 401 and self.state[organisation] == "connected":
+            if body["status"] == 401 and self.renews and self.state[organisation] == "connected":
                 await self._sign_in(organisation)
-            if body["status"] == 403:
+            if body["status"] == 403 and self.confirms:
                 self.state[organisation] = "needs_reauth"
             return {"state": self.state[organisation]}
 

@@ -17,6 +17,7 @@ MATRIX = {
     ("GET", f"{BASE}/invoices/{{invoice_id}}"): frozenset({"provider"}),
     ("GET", f"{BASE}/invoices/{{invoice_id}}/online"): frozenset({"provider"}),
     ("GET", f"{BASE}/calls"): frozenset({"provider"}),
+    ("POST", f"{BASE}/connection-test"): frozenset({"provider"}),
     ("GET", f"{BASE}/loads/{{load_id}}"): frozenset({"provider"}),
     ("GET", f"{BASE}/updates"): frozenset({"provider"}),
     ("GET", "/internal/invoice-pdf"): frozenset({"pdf"}),

@@ -17,6 +17,7 @@ from common.logging import get_logger
 from xero_gateway import organisations, pdfs, store
 from xero_gateway.budget import Budget
 from xero_gateway.call_limits import Limit
+from xero_gateway.connection_check import Outcome, try_connection
 from xero_gateway.invoice_reader import InvoiceReader
 from xero_gateway.models import ContactPerson
 from xero_gateway.settings import Settings
@@ -215,6 +216,17 @@ async def get_calls(organisation_id: str, _: CurrentProvider, db: Db, budget: Bu
     found = await budget.calls_left(db, organisation_id)
     until = found.paused_until if found.paused else None
     return CallsView(left=found.day_left, a_day=found.a_day, resets_at=found.day_resets_at, paused=found.paused, paused_until=until)
+
+
+class CheckView(BaseModel):
+    """What a test of the connection found."""
+
+    outcome: Outcome
+
+
+@router.post("/internal/organisations/{organisation_id}/connection-test")
+async def check_connection(organisation_id: str, _: CurrentProvider, db: Db, xero: XeroOf) -> CheckView:
+    return CheckView(outcome=await try_connection(db, xero, organisation_id))
 
 
 @router.get("/internal/organisations/{organisation_id}/loads/{load_id}")

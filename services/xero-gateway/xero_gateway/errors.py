@@ -17,6 +17,15 @@ class XeroUnavailable(Unavailable):
     title = "Xero is not answering"
 
 
+class XeroRefused(XeroUnavailable):
+    """Xero refuses a token, twice, of a connection that is said to be in order. `scope`: for want of a permission."""
+
+    def __init__(self, status: int, *, scope: bool) -> None:
+        super().__init__("Xero refuses a connection that is said to be in order.")
+        self.refused_with = status
+        self.scope = scope
+
+
 class XeroTooLarge(XeroUnavailable):
     """Xero's answer is larger than can be taken; asking for less may help."""
 

@@ -89,6 +89,11 @@ class Xero:
                 return url
         raise NotFound
 
+    async def try_reading(self, db: Database, organisation: str) -> None:
+        """Reads the head of one invoice and forgets it."""
+        params = {"summaryOnly": "true", "page": 1, "pageSize": 1, "order": "InvoiceID ASC"}
+        _heads(await self._get(db, organisation, "Invoices", params, PEOPLE))
+
     async def pdf(self, db: Database, organisation: str, invoice: str) -> bytes:
         """Xero's own PDF of an invoice."""
         answer = await self._calls.get(db, Asked(organisation, f"Invoices/{_uuid(invoice)}", {}, accept=PDF), PEOPLE)

@@ -26,7 +26,7 @@ from common.turns import outside
 from xero_gateway.budget import APP_BLOCK, Budget, Call
 from xero_gateway.call_limits import UNKNOWN_LIMIT_SECONDS, Patience
 from xero_gateway.clients import AccessTokens
-from xero_gateway.errors import XeroBusy, XeroTooLarge, XeroUnavailable
+from xero_gateway.errors import XeroBusy, XeroRefused, XeroTooLarge, XeroUnavailable
 
 JSON = "application/json"
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -96,7 +96,11 @@ class _GetOnly(httpx.AsyncHTTPTransport):
 
 
 class _Refused(Exception):
-    """Xero did not take the token."""
+    """Xero did not take the token; `lacks_scope`: for want of a permission."""
+
+    def __init__(self, status: int, *, lacks_scope: bool) -> None:
+        self.status = status
+        self.lacks_scope = lacks_scope
 
 
 class _Failed(Exception):
@@ -142,7 +146,7 @@ class XeroCalls:
         except _Failed as error:
             raise XeroUnavailable from error
         except _Refused as error:
-            raise XeroUnavailable("Xero refuses a connection that is said to be in order.") from error
+            raise XeroRefused(error.status, scope=error.lacks_scope) from error
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -168,7 +172,7 @@ class XeroCalls:
         if status in (401, 403):
             log.warning("xero.refused", organisation_id=asked.organisation, status=status)
             await self._tokens.refused(asked.organisation, token, status)
-            raise _Refused
+            raise _Refused(status, lacks_scope=_lacks_scope(body))
         if status == 429:
             await self._limited(db, asked.organisation, headers)
         if call.told.app_left is not None and call.told.app_left < APP_BLOCK:
@@ -212,6 +216,15 @@ async def _read(answer: httpx.Response, asked: Asked) -> bytes:
             log.warning("xero.answer_too_large", organisation_id=asked.organisation, path=asked.path.partition("/")[0])
             raise XeroTooLarge("Xero's answer is larger than can be taken.")
     return bytes(body)
+
+
+def _lacks_scope(body: bytes) -> bool:
+    """Xero's own word for a missing permission, seen with 401 and said to come with 403 too; keys come in either case."""
+    try:
+        told = {str(name).lower(): value for name, value in dict(read_json(body)).items()}
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return str(told.get("detail", "")).lower() == "authorizationunsuccessful"
 
 
 def _judge(asked: Asked, status: int) -> None:
