@@ -55,7 +55,7 @@ PASSED_ON_TO_ALL = ("DEFAULT_TIME_ZONE",)
 PASSED_ON = {
     "auth": (
         *("XERO_CLIENT_ID", "XERO_CLIENT_SECRET", "XERO_SCOPES", "XERO_ISSUER", "XERO_AUTHORIZE_URL", "XERO_TOKEN_URL"),
-        *("XERO_DISCOVERY_URL", "XERO_CONNECTIONS_URL", "XERO_CONNECTIONS_CAP", "XERO_PKCE"),
+        *("XERO_DISCOVERY_URL", "XERO_CONNECTIONS_URL", "XERO_REVOCATION_URL", "XERO_CONNECTIONS_CAP", "XERO_PKCE"),
     ),
     "xero-gateway": (
         *("XERO_API_URL", "XERO_WEBHOOK_KEY", "XERO_WEBHOOK_KEY_PREVIOUS", "XERO_DEEP_LINK", "XERO_CALLS_A_DAY"),
@@ -169,6 +169,7 @@ class System:
                 "XERO_TOKEN_URL": f"{base}/connect/token",
                 "XERO_DISCOVERY_URL": f"{base}/.well-known/openid-configuration",
                 "XERO_CONNECTIONS_URL": f"{base}/connections",
+                "XERO_REVOCATION_URL": f"{base}/connect/revocation",
             }
         if service == "xero-gateway":
             deep_link = f"{base}/AccountsReceivable/View.aspx?InvoiceID={{invoice_id}}"

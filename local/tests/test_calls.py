@@ -6,9 +6,6 @@ import re
 from client_invoices.installation import CALLS, SERVICES
 from local.system import ROOT
 
-RESERVED = {("auth", "sharing")}
-"""Drawn, and not built yet: it comes with deleting an account."""
-
 
 def test_the_page_names_the_calls_that_services_are_configured_for() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text().partition("| caller | may call |")[2].partition("\n\n")[0]
@@ -24,4 +21,4 @@ def test_a_service_knows_the_address_of_those_it_calls_and_of_nobody_else() -> N
         others = {f"{other.replace('-', '_')}_url": other for other in SERVICES}
         known |= {(service, others[name]) for name in settings.model_fields if name in others}
 
-    assert known == {(caller, callee) for caller, callees in CALLS.items() for callee in callees} - RESERVED
+    assert known == {(caller, callee) for caller, callees in CALLS.items() for callee in callees}

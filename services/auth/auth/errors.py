@@ -34,6 +34,12 @@ class XeroUnavailable(Unavailable):
     code = "xero_unavailable"
 
 
+class LeavingUnderWay(Conflict):
+    """This was chosen before and goes on by itself."""
+
+    code = "leaving_under_way"
+
+
 class GrantRefused(Exception):
     """Xero says `invalid_grant`: this code or refresh token is worth nothing."""
 

@@ -12,6 +12,8 @@ from common.ids import organisation_id
 
 State = Literal["connected", "needs_reauth", "disconnected"]
 Next = Literal["clients", "organisations", "share"]
+LeavingKind = Literal["disconnect", "end_access", "delete"]
+"""Disconnect; disconnect and end all access; delete the account."""
 
 
 class Stored(BaseModel):
@@ -105,6 +107,31 @@ class TokenSet(Stored):
     valid: bool = False
     in_grace: bool = False
     just_refreshed: bool = False
+
+
+class Leaving(Stored):
+    """A way to leave that was chosen and is under way. `step` is the one to take next.
+
+    access: sharing ends what is in `ending` (nothing of `erasing` stays). here: the connection or the account ends with us.
+    xero: Xero is told, and the tokens are destroyed. `name` and `email` go with the account.
+    """
+
+    kind: LeavingKind
+    step: Literal["access", "here", "xero"]
+    provider_id: str
+    name: str = ""
+    email: str = ""
+    organisation_id: str
+    connection_id: str | None = None
+    token_set_id: str | None = None
+    organisations: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    erasing: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """What leaves, which can be under way once only."""
+        return self.connection_id or self.provider_id
 
 
 class Identity(BaseModel):

@@ -26,6 +26,8 @@ class Settings(ServiceSettings):
     xero_authorize_url: str = "https://login.xero.com/identity/connect/authorize"
     xero_token_url: str = "https://identity.xero.com/connect/token"
     xero_connections_url: str = "https://api.xero.com/connections"
+    xero_revocation_url: str = "https://identity.xero.com/connect/revocation"
+    sharing_url: str = "http://127.0.0.1:8103"
 
     @property
     def redirect_uri(self) -> str:

@@ -46,6 +46,8 @@ class PretendXero:
         self.app.add_api_route("/connect/token", self._token, methods=["POST"])
         self.app.add_api_route("/userinfo", self._userinfo)
         self.app.add_api_route("/connections", self._connections)
+        self.app.add_api_route("/connections/{id}", self._end_connection, methods=["DELETE"])
+        self.app.add_api_route("/connect/revocation", self._revoke, methods=["POST"])
 
     def reset(self) -> None:
         """Honest again, nobody known, nothing counted."""
@@ -56,6 +58,7 @@ class PretendXero:
         self.refresh_tokens: dict[str, dict[str, Any]] = {}
         self.refreshes = self.keys_read = self.consents = 0
         self.secrets: list[str] = []
+        self.revoked: list[str] = []
         self.lie: dict[str, Any] = {}
         self.claims: dict[str, Any] = {}
         self.header: dict[str, Any] = {}
@@ -71,6 +74,7 @@ class PretendXero:
             "xero_authorize_url": f"{self.url}/authorize",
             "xero_token_url": f"{self.url}/connect/token",
             "xero_connections_url": f"{self.url}/connections",
+            "xero_revocation_url": f"{self.url}/connect/revocation",
         }
 
     def consent(self, url: str, person: dict[str, str], *tenants: str, name: str = "Kōwhai & Hart Studio Ltd") -> dict[str, str]:
@@ -170,6 +174,27 @@ class PretendXero:
         payload = jwt.decode(request.headers["authorization"].removeprefix("Bearer "), self.key, algorithms=["RS256"]).claims
         listed = list(self.tenants.get(payload["sub"], {}).values())
         return self._away() or JSONResponse(self.lie.get("connections", listed))
+
+    async def _end_connection(self, id: str, request: Request) -> Response:
+        payload = jwt.decode(request.headers["authorization"].removeprefix("Bearer "), self.key, algorithms=["RS256"]).claims
+        theirs = self.tenants.get(payload["sub"], {})
+        found = [tenant for tenant, entry in theirs.items() if entry["id"] == id]
+        if self._away() or not found:
+            return self._away() or Response(status_code=404)
+        del theirs[found[0]]
+        return Response(status_code=204)
+
+    async def _revoke(self, request: Request) -> Response:
+        """Every token and connection of the token's owner is gone."""
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        if away := self._away():
+            return away
+        assert "authorization" in request.headers
+        if granted := self.refresh_tokens.get(form["token"]):
+            self.revoked.append(granted["sub"])
+            self.tenants.pop(granted["sub"], None)
+            self.refresh_tokens = {token: other for token, other in self.refresh_tokens.items() if other["sub"] != granted["sub"]}
+        return Response(status_code=200)
 
     def _away(self) -> Response | None:
         return Response("Bad gateway", 502) if self.lie.get("away") else None

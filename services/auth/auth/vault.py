@@ -19,7 +19,7 @@ from common.mongo import Database, Tx
 
 RING = "xero-token"
 SIGN_IN, REFRESH = Use(service="auth", purpose="sign-in"), Use(service="auth", purpose="refresh")
-FOLLOW = Use(service="auth", purpose="read-connections")
+FOLLOW, LEAVE = Use(service="auth", purpose="read-connections"), Use(service="auth", purpose="leave")
 
 
 class Vault:

@@ -10,7 +10,7 @@ import http.cookiejar
 import json
 import time
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
@@ -84,6 +84,29 @@ class Xero:
             return CONNECTIONS.validate_python(document)
         except ValueError as error:
             raise XeroUnavailable("Xero's list of connections cannot be read.") from error
+
+    async def end_connection(self, access_token: SecretStr, xero_id: str) -> None:
+        """Disconnects one organisation of a login; one that is gone already is fine. Raises Unauthorised, XeroUnavailable.
+
+        Xero answers 204, 404 for an unknown one, and 403 where it is another login's.
+        """
+        url = f"{self._settings.xero_connections_url}/{quote(xero_id, safe='')}"
+        status, _ = await self._send("DELETE", url, headers=_bearer(access_token))
+        if status == httpx.codes.UNAUTHORIZED:
+            raise Unauthorised
+        if status not in (httpx.codes.NO_CONTENT, httpx.codes.OK, httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN):
+            raise XeroUnavailable(f"Xero answered {status} to ending a connection.")
+
+    async def revoke(self, refresh_token: SecretStr) -> None:
+        """Makes a login's tokens worthless and ends its connections, also for a token Xero does not know. Raises XeroUnavailable.
+
+        Source: RFC 7009.
+        """
+        form = {"token": refresh_token.get_secret_value(), "token_type_hint": "refresh_token"}
+        status, _ = await self._send("POST", self._settings.xero_revocation_url, data=form, auth=self._app())
+        if status != httpx.codes.OK:
+            log.error("xero.not_revoked", status=status)
+            raise XeroUnavailable(f"Xero answered {status} to a revocation.")
 
     async def identity(self, tokens: XeroTokens, nonce: str) -> Identity:
         """Who signed in, from the ID token. Raises SignInFailed when any part of it is wrong, XeroUnavailable without Xero's keys."""
@@ -161,10 +184,13 @@ class Xero:
         self._userinfo_url = str(discovered.get("userinfo_endpoint", ""))
         self._keys, self._keys_read_at = keys, time.monotonic()
 
-    async def _tokens(self, form: dict[str, str]) -> XeroTokens:
+    def _app(self) -> httpx.BasicAuth:
+        """Our app's own name and secret, encoded first: RFC 6749, 2.3.1."""
         secret = self._settings.xero_client_secret.get_secret_value()
-        app = httpx.BasicAuth(quote_plus(self._settings.xero_client_id), quote_plus(secret))  # encoded first: RFC 6749, 2.3.1
-        status, document = await self._ask("POST", self._settings.xero_token_url, data=form, auth=app)
+        return httpx.BasicAuth(quote_plus(self._settings.xero_client_id), quote_plus(secret))
+
+    async def _tokens(self, form: dict[str, str]) -> XeroTokens:
+        status, document = await self._ask("POST", self._settings.xero_token_url, data=form, auth=self._app())
         refusal = document.get("error") if isinstance(document, dict) else None
         if status == httpx.codes.BAD_REQUEST and refusal == "invalid_grant":
             raise GrantRefused
@@ -177,7 +203,16 @@ class Xero:
         raise XeroUnavailable("Xero gave no tokens.")
 
     async def _ask(self, method: str, url: str, **content: Any) -> tuple[int, Any]:
-        """Status and JSON of the answer. Raises XeroUnavailable for no answer in time, 5xx, 429, and what is no JSON."""
+        """Status and JSON of the answer. Raises XeroUnavailable as `_send`, and for what is no JSON."""
+        status, body = await self._send(method, url, **content)
+        try:
+            return status, json.loads(body)
+        except (ValueError, RecursionError) as error:
+            log.warning("xero.no_answer", reason=type(error).__name__)
+            raise XeroUnavailable("Xero does not answer.") from error
+
+    async def _send(self, method: str, url: str, **content: Any) -> tuple[int, bytes]:
+        """Status and body of the answer. Raises XeroUnavailable for no answer in time, 5xx and 429."""
         try:
             async with asyncio.timeout(remaining(CALL_SECONDS)), self._http.stream(method, url, **content) as answer:
                 body = bytearray()
@@ -187,8 +222,8 @@ class Xero:
                         raise ValueError("too large")
             if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
                 raise ValueError(answer.status_code)
-            return answer.status_code, json.loads(body)
-        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
+            return answer.status_code, bytes(body)
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
             log.warning("xero.no_answer", reason=type(error).__name__)
             raise XeroUnavailable("Xero does not answer.") from error
 

@@ -22,6 +22,8 @@ ACCESS_MATRIX = {
     ("POST", "/internal/organisations/{organisation_id}/connection"): {"service:web"},
     ("POST", "/internal/organisations/{organisation_id}/access-token"): {"service:xero-gateway"},
     ("POST", "/internal/organisations/{organisation_id}/refusals"): {"service:xero-gateway"},
+    ("POST", "/internal/leavings"): {"service:web"},
+    ("POST", "/internal/leavings/look"): {"service:web"},
 }
 INTERNAL = [path.replace("{organisation_id}", KOWHAI_ID) for _, path in ACCESS_MATRIX if path.startswith("/internal")]
 GRANT = f"{new_id('tks')}.1"

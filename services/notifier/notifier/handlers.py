@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from common.contracts.auth import OrganisationNeedsReauth
+from common.contracts.auth import OrganisationNeedsReauth, ProviderDeleted
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited, ShareEnded
+from common.erasure import ask_for_erasure
 from common.events import Event, Handlers
 from common.mongo import Tx
 from notifier import mails
@@ -26,9 +27,15 @@ async def drop_mails_of_ended_share(tx: Tx, event: Event[ShareEnded]) -> None:
     await mails.drop_mails_of_share(tx, event.data.share_id)
 
 
+async def forget_provider(tx: Tx, event: Event[ProviderDeleted]) -> None:
+    for id in (event.data.provider_id, *event.data.organisation_ids):
+        await ask_for_erasure(tx, id)
+
+
 HANDLERS: Handlers = {
     ClientInvited: queue_invitation_email,
     SignInLinkRequested: queue_sign_in_email,
     OrganisationNeedsReauth: queue_reconnect_email,
     ShareEnded: drop_mails_of_ended_share,
+    ProviderDeleted: forget_provider,
 }

@@ -8,7 +8,7 @@ from common.contracts.auth import OrganisationNeedsReauth
 from common.contracts.notifier import EmailFailed, EmailSent
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited
-from common.mongo import Document, Tx
+from common.mongo import Database, Document, Tx
 from notifier import mail_server, store
 from notifier.models import About, Mail
 
@@ -34,6 +34,7 @@ async def queue_invitation(tx: Tx, event_id: str, invited: ClientInvited) -> Non
         email=invited.email,
         event_id=event_id,
         about=about,
+        concerns=tuple(invited.about),
         sealed=invited.sealed,
         seal=(ClientInvited.type, invited.share_id),
         share_id=invited.share_id,
@@ -53,6 +54,7 @@ async def queue_sign_in(tx: Tx, event_id: str, asked: SignInLinkRequested) -> No
         email=asked.email,
         event_id=event_id,
         about=About(organisation_name=asked.organisation_name, invited_at=asked.invited_at, agent=asked.agent),
+        concerns=tuple(asked.about),
         sealed=asked.sealed,
         seal=(SignInLinkRequested.type, asked.link_id),
         share_id=asked.share_id,
@@ -65,9 +67,10 @@ async def queue_reconnect(tx: Tx, event_id: str, lost: OrganisationNeedsReauth) 
     if not await store.note_lost_organisation(tx, lost.organisation_id, lost.version):
         return
     about = About(organisation_id=lost.organisation_id, organisation_name=lost.name, cause=lost.cause, since=lost.since)
-    for place, email in enumerate(dict.fromkeys(person.email for person in lost.people)):
+    people = {person.email: tuple(id for id in (lost.organisation_id, person.id) if id) for person in lost.people}
+    for place, (email, concerns) in enumerate(people.items()):
         id = f"{lost.organisation_id}.{lost.version}.{place}"
-        mail = Mail(id=id, kind="reconnect", email=email, event_id=f"{event_id}.{place}", about=about)
+        mail = Mail(id=id, kind="reconnect", email=email, event_id=f"{event_id}.{place}", about=about, concerns=concerns)
         await store.add_mail(tx, mail, lasts=RECONNECT_SECONDS)
 
 
@@ -75,6 +78,18 @@ async def drop_mails_of_share(tx: Tx, share_id: str) -> None:
     """Nothing of an ended share leaves any more, nor what arrives about it later."""
     await store.note_ended_share(tx, share_id)
     await store.drop_mails(tx, share_id)
+
+
+async def forget(db: Database, id: str, asked_at: datetime) -> None:
+    """A provider's name in invitations and the mails to them, or every mail about an organisation from before `asked_at`.
+
+    Invitations of an organisation that lives on without its provider are sent all the same, in the organisation's name.
+    """
+    if id.startswith("prv_"):
+        await store.forget_sender(db, id)
+        await store.delete_mails(db, {"concerns": id, "kind": "reconnect"})
+    else:
+        await store.delete_mails(db, {"concerns": id, "state": {"$ne": "pending"}, "queued_at": {"$lt": asked_at}})
 
 
 async def mark_sent(tx: Tx, row: Document, mail: Mail, now: datetime) -> None:

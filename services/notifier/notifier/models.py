@@ -47,6 +47,7 @@ class About(BaseModel):
 class Mail(BaseModel):
     """One mail to one address. `id` is the same however often its event arrives, `event_id` becomes its Message-ID.
 
+    `concerns` are the ids of the organisation and the provider it tells of: by them mails are found when one of these is erased.
     `seal` names what the sealed secret is bound to beside the address: (event type, subject id). `number` counts a share's invitations.
     `return_token` is the part before the @ of the address this mail comes back to, and nobody else knows it.
     """
@@ -57,6 +58,7 @@ class Mail(BaseModel):
     email: str
     event_id: str
     about: About
+    concerns: tuple[str, ...] = ()
     sealed: dict[str, Any] | None = None
     seal: tuple[str, str] | None = None
     share_id: str | None = None

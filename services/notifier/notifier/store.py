@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from common import claims
+from common.erasure import in_batches
 from common.mongo import Database, Document, Index, Reader, Tx
 from notifier.models import PRIORITY, Kind, Mail
 
@@ -21,6 +22,7 @@ INDEXES = {
         Index(("share_id", 1), where={"state": "pending"}),
         Index(("return_token", 1)),
         Index(("finished_at", 1), expire_after=KEPT_SECONDS),
+        Index(("concerns", 1)),
     ],
     SHARES: [],
     ORGANISATIONS: [],
@@ -128,6 +130,17 @@ async def note_server_success(tx: Tx) -> Document | None:
 
 async def is_failing(reader: Reader) -> bool:
     return await reader.collection(SERVER).find_one({"_id": SERVER_ID, "since": {"$ne": None}}) is not None
+
+
+async def forget_sender(db: Database, provider_id: str) -> None:
+    """Takes the name and address of who shared out of invitations, those that wait included."""
+    named = {"concerns": provider_id, "kind": "invitation", "about.person_email": {"$ne": None}}
+    nameless = {"$set": {"about.person_name": None, "about.person_email": None}}
+    await in_batches(db, MAILS, named, lambda batch: db.collection(MAILS).update_many(batch, nameless))
+
+
+async def delete_mails(db: Database, where: Document) -> None:
+    await in_batches(db, MAILS, where, lambda batch: db.collection(MAILS).delete_many(batch))
 
 
 SIGN_IN_KINDS: tuple[Kind, ...] = tuple(kind for kind, priority in PRIORITY.items() if priority == 0)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from common.contracts.portal import SignInLinkRequested
 from common.crypto import digest, seal
 from common.ids import new_id, new_secret
-from common.mongo import Document, Reader, Tx
+from common.mongo import Database, Document, Reader, Tx
 from portal import limits, store
 from portal.errors import LinkUnknown
 from portal.models import ADDRESS_TRIES, LINK_MINUTES, Browser, Goal, Link, Session, SignInRequest
@@ -110,6 +110,11 @@ async def spend_link(tx: Tx, link: Link, browser: Browser, rings: Rings) -> Sign
         return None
     await store.close_code(tx, browser.id, link.request_id)
     return await start_session(tx, link.email, browser, link.goal, rings)
+
+
+async def forget(db: Database, organisation_id: str, asked_at: datetime) -> None:
+    """Links made before that moment that lead to this organisation lead to home, where its address sees what it still holds."""
+    await store.redirect_links(db, organisation_id, asked_at, Goal())
 
 
 def code_data(link_id: str, code: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from common.erasure import Eraser
 from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
@@ -11,6 +12,7 @@ from portal.api import router
 from portal.clients import SharingClient
 from portal.handlers import HANDLERS
 from portal.link_sender import LinkSender
+from portal.links import forget
 from portal.settings import Rings, Settings
 from portal.store import INDEXES
 
@@ -26,7 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         routers=[router],
         handlers=HANDLERS,
-        loops=[LinkSender(sharing, rings)],
+        loops=[LinkSender(sharing, rings), Eraser(forget)],
         indexes=INDEXES,
         resources={"sharing": sharing, "rings": rings, "signer": signer},
     )

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from common import claims
+from common.erasure import in_batches
 from common.mongo import Database, Document, Index, Reader, Tx
-from portal.models import CODE_TRIES, LINK_MINUTES, SESSION_IDLE_HOURS, Client, Link, MailServer, Session, SignInRequest
+from portal.models import (
+    CODE_TRIES,
+    LINK_MINUTES,
+    SESSION_IDLE_HOURS,
+    Client,
+    Goal,
+    Link,
+    MailServer,
+    Session,
+    SignInRequest,
+)
 
 SIGN_IN_REQUESTS = "sign_in_requests"
 LINKS = "links"
@@ -25,7 +36,12 @@ OPEN_REQUESTS = 3
 
 INDEXES = {
     SIGN_IN_REQUESTS: [claims.INDEX, Index(("browser", 1), ("_id", -1)), Index(("asked_at", 1), expire_after=DAY)],
-    LINKS: [Index(("email", 1), ("browser", 1), ("state", 1)), Index(("request_id", 1)), Index(("expires_at", 1), expire_after=DAY)],
+    LINKS: [
+        Index(("email", 1), ("browser", 1), ("state", 1)),
+        Index(("request_id", 1)),
+        Index(("expires_at", 1), expire_after=DAY),
+        Index(("goal.organisation_id", 1)),
+    ],
     CLIENTS: [Index(("email", 1), unique=True)],
     SESSIONS: [Index(("ends_at", 1), expire_after=0), Index(("client_id", 1), ("idle_until", -1))],
     BROWSERS: [Index(("seen_at", 1), expire_after=BROWSER_DAYS * DAY)],
@@ -129,6 +145,13 @@ async def kill_links(tx: Tx, request_ids: Sequence[str]) -> None:
     """Ends what is left of these requests' links."""
     where = {"request_id": {"$in": list(request_ids)}, "state": "alive"}
     await tx.collection(LINKS).update_many(where, {"$set": {"state": "dead"}})
+
+
+async def redirect_links(db: Database, organisation_id: str, before: datetime, goal: Goal) -> None:
+    """Gives the links of an organisation made before that moment another goal."""
+    where = {"goal.organisation_id": organisation_id, "made_at": {"$lt": before}}
+    changed = {"$set": {"goal": goal.model_dump()}}
+    await in_batches(db, LINKS, where, lambda batch: db.collection(LINKS).update_many(batch, changed))
 
 
 _ALIVE = {"state": "alive", "$expr": {"$gt": ["$expires_at", "$$NOW"]}}

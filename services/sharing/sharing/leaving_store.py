@@ -141,7 +141,8 @@ async def list_ended_before(db: Database, organisation_id: str, moment: datetime
 async def delete_shares(tx: Tx, share_ids: Iterable[str]) -> None:
     """Shares with everything that belongs to them alone."""
     ids = list(share_ids)
-    await tx.collection(INVITATIONS).delete_many({"share_id": {"$in": ids}})
+    for name in (INVITATIONS, VIEWINGS):
+        await tx.collection(name).delete_many({"share_id": {"$in": ids}})
     await tx.collection(VIEWINGS).delete_many({"share_id": {"$in": ids}})
     await tx.collection(SHARES).delete_many({"_id": {"$in": ids}})
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
+from common.contracts.auth import (
+    OrganisationConnected,
+    OrganisationDisconnected,
+    OrganisationNeedsReauth,
+    OrganisationUpdated,
+    ProviderDeleted,
+)
 from common.contracts.sharing import ShareCreated, ShareEnded
+from common.erasure import ask_for_erasure
 from common.events import Event, Handlers
 from common.mongo import Tx
 from xero_gateway import organisations, watches
@@ -38,6 +45,11 @@ async def unwatch_contact(tx: Tx, event: Event[ShareEnded]) -> None:
     await watches.end_watching(tx, it.organisation_id, it.contact_id, it.share_id)
 
 
+async def forget_provider(tx: Tx, event: Event[ProviderDeleted]) -> None:
+    for id in (event.data.provider_id, *event.data.organisation_ids):
+        await ask_for_erasure(tx, id)
+
+
 HANDLERS: Handlers = {
     OrganisationConnected: read_organisation,
     OrganisationUpdated: rename_organisation,
@@ -45,4 +57,5 @@ HANDLERS: Handlers = {
     OrganisationDisconnected: leave_organisation,
     ShareCreated: watch_contact,
     ShareEnded: unwatch_contact,
+    ProviderDeleted: forget_provider,
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from common.erasure import Eraser
 from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
+from xero_gateway import erasing
 from xero_gateway.api import router
 from xero_gateway.budget import Budget
 from xero_gateway.clients import AccessTokens
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Changes(xero),
             FirstLoads(xero),
             Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day),
+            Eraser(erasing.forget),
         ],
         indexes=INDEXES,
         resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from common import claims
+from common.erasure import in_batches
 from common.ids import new_id
 from common.mongo import Database, Document, Index, Indexes, Reader, Tx
 from xero_gateway.budget_store import BUDGETS
@@ -234,6 +235,21 @@ async def find_last_pass(reader: Reader, organisation_id: str) -> datetime | Non
     """When Xero was last asked for everything that changed, and all of it was marked."""
     row = await reader.collection(RECONCILIATIONS).find_one({"_id": organisation_id}, {"passed_at": 1})
     return row.get("passed_at") if row else None
+
+
+# Organisations that left
+
+
+async def delete_all_of(db: Database, organisation_id: str) -> None:
+    """What was read from an organisation's Xero and what has to be read; its versions stay, and which shares it had."""
+    keyed_by_it = {"_id": {"$gt": f"{organisation_id}:", "$lt": f"{organisation_id};"}}  # ";" comes after ":"
+    for name in (MARKS, PUBLISHED, LIST_HEADS):
+        await in_batches(db, name, keyed_by_it, db.collection(name).delete_many)
+    for name in (LOADS, LIST_PARTS, PDFS):
+        await in_batches(db, name, {"organisation_id": organisation_id}, db.collection(name).delete_many)
+    await db.collection(RECONCILIATIONS).delete_one({"_id": organisation_id})
+    gone = {"_id": organisation_id, "state": "disconnected"}
+    await db.collection(ORGANISATIONS).update_one(gone, {"$set": {"name": "", "time_zone": None}})
 
 
 # All background work

@@ -54,3 +54,13 @@ class OrganisationDisconnected(EventData, type="auth.organisation.disconnected.v
     organisation_id: str
     name: str
     since: datetime
+
+
+class ProviderDeleted(EventData, type="auth.provider.deleted.v1"):
+    """A provider deleted their account: what is kept about them goes, and about the organisations nobody else had connected.
+
+    Their clients' access ended before, by a call. `about` is empty: the ids alone say nothing of anybody.
+    """
+
+    provider_id: str
+    organisation_ids: list[str]

@@ -1,0 +1,17 @@
+"""Erasing an organisation nobody has connected any more: what was read from its Xero, and what was known of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.mongo import Database
+from xero_gateway import store
+
+
+async def forget(db: Database, id: str, _asked_at: datetime) -> None:
+    """Everything of an organisation but the ids that keep late events harmless. One that is shared again keeps all: it is read anew.
+
+    Of a provider nothing is known here beside events.
+    """
+    if id.startswith("org_") and not await store.watches_any(db, id):
+        await store.delete_all_of(db, id)
