@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from common import claims
 from common.contracts.xero_gateway import ContactChanged, InvoicesChanged
 from common.ids import organisation_id
 from xero_gateway import store
@@ -172,12 +173,30 @@ async def test_a_mark_set_again_while_it_is_looked_at_is_looked_at_again(world: 
     await rows.update_one({}, {"$set": {"lease": "mine"}})
     row = await rows.find_one({})
     await store.add_marks(world.db, [(world.kowhai, "INVOICE", "x")])
-    await world.db.transact(store.clear_mark, row)
+    await world.db.transact(store.clear_marks, [row])
     left = await rows.find_one({})
     assert (left["dirty_seq"], left["state"], "lease" in left) == (2, "pending", False)
     await rows.update_one({}, {"$set": {"lease": "mine"}})
-    await world.db.transact(store.clear_mark, await rows.find_one({}))
+    await world.db.transact(store.clear_marks, [await rows.find_one({})])
     assert await rows.count({}) == 0
+
+
+async def test_marks_are_cleared_together_or_not_at_all(world: Any) -> None:
+    rows = world.db.collection(store.MARKS)
+    await store.add_marks(world.db, [(world.kowhai, "INVOICE", name) for name in ("a", "b", "c")])
+    await rows.update_many({}, {"$set": {"lease": "mine"}})
+    held = await rows.find({}, sort=[("_id", 1)])
+    await rows.update_one({"resource_id": "b"}, {"$set": {"lease": "another's"}})
+    with pytest.raises(claims.LeaseLost):
+        await world.db.transact(store.clear_marks, held)
+    await rows.delete_one({"resource_id": "b"})
+    with pytest.raises(claims.LeaseLost):
+        await world.db.transact(store.clear_marks, held)
+    assert await rows.count({}) == 2
+    await store.add_marks(world.db, [(world.kowhai, "INVOICE", "c")])
+    await world.db.transact(store.clear_marks, [held[0], held[2]])
+    (left,) = await rows.find({})
+    assert (left["resource_id"], left["dirty_seq"], "lease" in left) == ("c", 2, False)
 
 
 async def test_a_burst_is_read_in_batches_of_at_most_forty(working: Any) -> None:

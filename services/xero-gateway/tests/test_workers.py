@@ -51,7 +51,7 @@ async def test_rows_of_one_organisation_are_worked_on_together(world: Any, event
     async def work(db: Database, claimed: list[Document]) -> None:
         batches.append(claimed)
         for row in claimed:
-            await db.transact(store.clear_mark, row)
+            await db.transact(store.clear_marks, [row])
 
     task = asyncio.create_task(workers.work_off(world.db, store.MARKS, work, limit=40))
 

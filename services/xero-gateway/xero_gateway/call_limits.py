@@ -28,15 +28,20 @@ Limit = Literal["minute", "day"]
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds a call may take, how long it may wait for its turn, and whether somebody looks at a page meanwhile."""
+    """Seconds a call may take, and how long it may wait for its turn before: of people within the time of the call."""
 
     seconds: float
     turn: float
     people: bool
 
+    @property
+    def overall(self) -> float:
+        return self.seconds if self.people else self.turn + self.seconds
+
 
 PEOPLE = Patience(seconds=6.0, turn=3.0, people=True)
-BACKGROUND = Patience(seconds=30.0, turn=10.0, people=False)
+BACKGROUND = Patience(seconds=30.0, turn=65.0, people=False)
+"""Waits for the next minute where it stands: giving work back and taking it again for every minute would cost more."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,7 @@ async def apply_invoices(tx: Tx, organisation_id: str, rows: Sequence[Document],
     for row in rows:
         if row["resource_id"] in unreadable:
             await claims.finish(tx, store.MARKS, row, claims.done("parked", reason=unreadable[row["resource_id"]]))
-        else:
-            await store.clear_mark(tx, row)
+    await store.clear_marks(tx, [row for row in rows if row["resource_id"] not in unreadable])
 
 
 async def apply_contacts(tx: Tx, organisation_id: str, rows: Sequence[Document], page: ContactsPage, gained: set[str]) -> None:
@@ -57,22 +56,19 @@ async def apply_contacts(tx: Tx, organisation_id: str, rows: Sequence[Document],
     await mark_invoices(tx, organisation_id, moved)
     heirs = {contact.merged_to for contact in page.contacts if contact.merged_to}
     await kept_lists.drop_lists(tx, organisation_id, {*heirs, *(row["resource_id"] for row in rows)})
-    for row in rows:
-        await store.clear_mark(tx, row)
+    await store.clear_marks(tx, rows)
 
 
 async def apply_credits(tx: Tx, organisation_id: str, rows: Sequence[Document]) -> None:
     """A credit note, prepayment or overpayment changes the invoices it is used on: asks Xero for every changed invoice now."""
     await store.ask_for_reconciliation(tx, organisation_id)
-    for row in rows:
-        await store.clear_mark(tx, row)
+    await store.clear_marks(tx, rows)
 
 
 async def drop_marks(tx: Tx, organisation_id: str, rows: Sequence[Document]) -> None:
     """For an organisation that is not known or shares nothing: only its kept lists may be out of date."""
     await kept_lists.drop_all_lists(tx, organisation_id)
-    for row in rows:
-        await store.clear_mark(tx, row)
+    await store.clear_marks(tx, rows)
 
 
 async def mark_invoices(tx: Tx, organisation_id: str, invoice_ids: set[str]) -> None:

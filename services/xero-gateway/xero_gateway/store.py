@@ -186,11 +186,18 @@ async def park_marks(tx: Tx, organisation_id: str, reasons: Mapping[str, str]) -
         await tx.collection(MARKS).update_one(key, {"$setOnInsert": {**row, "state": "parked", "reason": reason}}, upsert=True)
 
 
-async def clear_mark(tx: Tx, row: Document) -> None:
-    """Removes a mark unless it was set again meanwhile; then it is due at once. Raises LeaseLost."""
-    cleared = await tx.collection(MARKS).delete_one({**claims.mine(row), "dirty_seq": Mark.model_validate(row).dirty_seq})
-    if not cleared:
-        await claims.finish(tx, MARKS, row, claims.later(0, attempts=0, reported=0))
+async def clear_marks(tx: Tx, rows: Sequence[Document]) -> None:
+    """Removes marks in one write; those that were set again meanwhile are due at once. Raises LeaseLost."""
+    unchanged = [{**claims.mine(row), "dirty_seq": Mark.model_validate(row).dirty_seq} for row in rows]
+    cleared = await tx.collection(MARKS).delete_many({"$or": unchanged}) if rows else 0
+    if cleared == len(rows):
+        return
+    left = await tx.collection(MARKS).find({"_id": {"$in": [row["_id"] for row in rows]}}, projection={"_id": 1})
+    if cleared + len(left) < len(rows):
+        raise claims.LeaseLost
+    by_id = {row["_id"]: row for row in rows}
+    for row in left:
+        await claims.finish(tx, MARKS, by_id[row["_id"]], claims.later(0, attempts=0, reported=0))
 
 
 # Reconciliation

@@ -136,7 +136,7 @@ class XeroCalls:
 
     async def get(self, db: Database, asked: Asked, patience: Patience) -> Answer:
         """The answer. A refused token is reported and replaced once; a failure is tried again once, a little later."""
-        seconds = remaining(patience.seconds)
+        seconds = remaining(patience.overall)
         try:
             async with outside(), asyncio.timeout(seconds):
                 return await self._tried(db, asked, patience, until=time.monotonic() + seconds - TRY_AGAIN_SECONDS)
@@ -167,7 +167,7 @@ class XeroCalls:
         """One request, counted. Raises _Refused when the token was not taken, _Failed when another try may help."""
         token = await self._tokens.get(asked.organisation)
         async with self._budget.call(db, asked.organisation, patience) as call:
-            status, headers, body = await self._send(asked, token.access_token.get_secret_value(), call)
+            status, headers, body = await self._send(asked, token.access_token.get_secret_value(), call, patience)
         CALLS.labels(str(status)).inc()
         if status in (401, 403):
             log.warning("xero.refused", organisation_id=asked.organisation, status=status)
@@ -180,7 +180,7 @@ class XeroCalls:
         _judge(asked, status)
         return Answer(body, call.at)
 
-    async def _send(self, asked: Asked, token: str, call: Call) -> tuple[int, httpx.Headers, bytes]:
+    async def _send(self, asked: Asked, token: str, call: Call, patience: Patience) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body; `call` learns what they tell of Xero, cancelled or not."""
         headers = {"authorization": f"Bearer {token}", "xero-tenant-id": tenant_id(asked.organisation), "accept": asked.accept}
         if asked.since:
@@ -188,7 +188,8 @@ class XeroCalls:
         call.told.well = False
         began = time.monotonic()
         try:
-            async with self._client.stream("GET", asked.path, params=dict(asked.params), headers=headers) as answer:
+            request = self._client.stream("GET", asked.path, params=dict(asked.params), headers=headers)
+            async with asyncio.timeout(patience.seconds), request as answer:
                 if answer.status_code != 429:
                     call.told.read(answer.headers)
                 call.told.well = None if answer.status_code in (401, 403, 429) else answer.status_code < 500
