@@ -8,9 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from web.client_testing import a_browser
 from web.testing import SESSION, Upstream, a_site
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -28,3 +31,24 @@ async def site(keys: Path, up: Upstream) -> AsyncIterator[FastAPI]:
 async def provider(site: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with a_browser(site, provider=SESSION) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context(locale="en-NZ", viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
 
 from common.testing import ORGANISATION, OTHER_ORGANISATION
 from web.client_testing import (
     TODAY,
     Link,
+    Site,
     Upstream,
     a_line,
     a_payment,
@@ -28,45 +28,7 @@ from web.client_testing import (
 HANA, ZOE, NOBODY = "hana@rata.example", "zoe@other.example", "nobody@nowhere.example"
 INVITATION = "/i/cii_1"
 LONG = "Zoë Ferreira-Blackthorn-Whittaker International Freight Forwarding and Customs Brokerage Holdings Pty Ltd " * 2
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WRAPPED = "document.documentElement.scrollWidth <= window.innerWidth"
-
-
-@dataclass
-class Site:
-    """The site as this machine serves it, and what stands behind it."""
-
-    url: str
-    upstream: Upstream
-
-    async def sign_in(self, context: BrowserContext, email: str) -> None:
-        """Puts a live session of this address into the browser."""
-        await self.put_cookie(context, "__Host-client", self.upstream.signed_in(email))
-
-    async def put_cookie(self, context: BrowserContext, name: str, value: str) -> None:
-        """Chromium takes a `__Host-` cookie for an https address only, and sends it to localhost all the same."""
-        await context.add_cookies([{"name": name, "value": value, "url": "https://localhost", "secure": True, "httpOnly": True}])
-
-
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
-    context = await chromium.new_context(locale="en-NZ", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(10_000)
-    yield context
-    await context.close()
-
-
-@pytest.fixture
-async def page(context: BrowserContext) -> Page:
-    return await context.new_page()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import uvicorn
@@ -21,6 +21,9 @@ from fastapi.responses import JSONResponse, Response
 from common.contracts.xero_gateway import Invoice
 from web.main import create_app
 from web.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext
 
 NOW = datetime(2026, 11, 21, 9, 42, tzinfo=UTC)
 TODAY = date(2026, 11, 21)
@@ -65,6 +68,22 @@ class Upstream:
         contacts = more.pop("contacts", [{"contact_id": "c-1", "name": "Rātā Joinery"}])
         sender = {"organisation_id": organisation, "name": name, "contacts": contacts, "as_of": _z(NOW), "not_updating_since": None} | more
         self.senders.setdefault(email, {})[organisation] = {"sender": sender, "invoices": invoices}
+
+
+@dataclass
+class Site:
+    """The site as this machine serves it to a real browser, and what stands behind it."""
+
+    url: str
+    upstream: Upstream
+
+    async def sign_in(self, context: BrowserContext, email: str) -> None:
+        """Puts a live session of this address into the browser."""
+        await self.put_cookie(context, "__Host-client", self.upstream.signed_in(email))
+
+    async def put_cookie(self, context: BrowserContext, name: str, value: str) -> None:
+        """Chromium takes a `__Host-` cookie for an https address only, and sends it to localhost all the same."""
+        await context.add_cookies([{"name": name, "value": value, "url": "https://localhost", "secure": True, "httpOnly": True}])
 
 
 @asynccontextmanager
