@@ -17,13 +17,14 @@ from common.errors import NotFound, ServiceError
 from common.http import CurrentProvider, Db, Now, caller
 from common.identity import CallerIdentity, ProviderIdentity
 from common.mongo import Database
-from sharing import contacts, invitations, share_views, shares, store
+from sharing import contacts, invitations, previews, share_views, shares, store
+from sharing.client_views import OneInvoice, SenderInvoices
 from sharing.contacts import SharedClients
 from sharing.errors import InvalidShareAddress
 from sharing.invitations import PressedInvitation
 from sharing.models import Policy, Share
 from sharing.settings import Settings
-from sharing.share_views import AddressUse, ShareView
+from sharing.share_views import AddressUse, ShareView, StoredInvoice, ViewingView
 from sharing.shares import Outcome, Terms
 
 router = APIRouter(prefix="/internal")
@@ -86,6 +87,10 @@ class Ended(BaseModel):
 
 class EndedShares(BaseModel):
     results: list[Ended]
+
+
+class Viewings(BaseModel):
+    viewings: list[ViewingView]
 
 
 class AddressUses(BaseModel):
@@ -228,6 +233,43 @@ async def list_stored_invoices(
 ) -> InvoiceList:
     wanted = {**wanted_list(view, search, page, date_from, date_to), "shared_from": shared_from}
     return await contacts.list_stored_invoices(db, provider.organisation_id, contact_id, wanted, now, time_zone)
+
+
+@router.get("/organisations/{organisation_id}/contacts/{contact_id}/invoices/{invoice_id}")
+async def show_stored_invoice(
+    organisation_id: str, contact_id: str, invoice_id: str, provider: CurrentProvider, db: Db, now: Now, time_zone: DefaultTimeZone
+) -> StoredInvoice:
+    return await share_views.show_stored_invoice(db, provider, contact_id, invoice_id, now, time_zone)
+
+
+@router.get("/organisations/{organisation_id}/shares/{share_id}/viewings")
+async def list_viewings(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> Viewings:
+    return Viewings(viewings=await share_views.list_viewings(db, provider, share_id))
+
+
+@router.get("/organisations/{organisation_id}/shares/{share_id}/preview")
+async def preview_sender(
+    organisation_id: str,
+    share_id: str,
+    provider: CurrentProvider,
+    db: Db,
+    now: Now,
+    time_zone: DefaultTimeZone,
+    view: View = "to_pay",
+    search: Search = "",
+    page: Page = 1,
+    date_from: date | None = None,
+    date_to: date | None = None,
+) -> SenderInvoices:
+    wanted = wanted_list(view, search, page, date_from, date_to)
+    return await previews.preview_sender(db, provider, share_id, wanted, now, time_zone)
+
+
+@router.get("/organisations/{organisation_id}/shares/{share_id}/preview/{invoice_id}")
+async def preview_invoice(
+    organisation_id: str, share_id: str, invoice_id: str, provider: CurrentProvider, db: Db, now: Now, time_zone: DefaultTimeZone
+) -> OneInvoice:
+    return await previews.preview_invoice(db, provider, share_id, invoice_id, now, time_zone)
 
 
 # ── for portal

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from common.http import CurrentClient, Db, Now
+from common.identity import Signer
 from sharing import client_views, invitations
 from sharing.api import DefaultTimeZone, Page, Search, wanted_list
 from sharing.client_views import Home, OneInvoice, SenderInvoices
@@ -16,11 +17,26 @@ from sharing.client_views import Home, OneInvoice, SenderInvoices
 router = APIRouter(prefix="/internal")
 
 ClientView = Literal["to_pay", "overdue", "paid", "all"]
+
+
+async def _signer(request: Request) -> Signer:
+    signer: Signer = request.app.state.signer
+    return signer
+
+
+Signing = Annotated[Signer, Depends(_signer)]
 ContactChoice = Annotated[str | None, Query(max_length=100)]
 
 
 class InvitationSender(BaseModel):
     organisation_id: str
+
+
+class PdfGrant(BaseModel):
+    """`token` is for xero-gateway and good for a minute; `shown` is what to draw while Xero is away."""
+
+    token: str
+    shown: OneInvoice
 
 
 class Declined(BaseModel):
@@ -56,7 +72,23 @@ async def show_sender(
 async def show_invoice(
     organisation_id: str, invoice_id: str, client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone
 ) -> OneInvoice:
-    return await client_views.show_invoice(db, client.email, organisation_id, invoice_id, now, time_zone)
+    return await client_views.show_invoice(db, client.email, organisation_id, invoice_id, "opened", now, time_zone)
+
+
+@router.post("/client/senders/{organisation_id}/invoices/{invoice_id}/pdf")
+async def grant_pdf(
+    organisation_id: str, invoice_id: str, client: CurrentClient, db: Db, now: Now, time_zone: DefaultTimeZone, signer: Signing
+) -> PdfGrant:
+    """Counts a download and gives the right to Xero's PDF of exactly the version that is stored, beside that version."""
+    found = await client_views.show_invoice(db, client.email, organisation_id, invoice_id, "downloaded", now, time_zone)
+    token = signer.pdf_token(
+        "xero-gateway",
+        organisation_id=organisation_id,
+        contact_id=found.invoice.contact_id,
+        invoice_id=invoice_id,
+        updated_at=found.invoice.updated_at,
+    )
+    return PdfGrant(token=token, shown=found)
 
 
 @router.get("/client/invitations/{token}")

@@ -15,9 +15,10 @@ from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound
 from common.mongo import Database, Document
 from sharing import snapshot_store, store
-from sharing.models import Contact, Organisation, Share
+from sharing.models import Contact, Doing, Organisation, Share
 from sharing.organisations import today_of
 from sharing.shares import decline_share
+from sharing.timelines import Happening, timeline
 
 SHOWN_AT_HOME = 5
 Contacts = Mapping[tuple[str, str], Contact]
@@ -71,13 +72,14 @@ class SenderInvoices(InvoiceList):
 
 
 class OneInvoice(BaseModel):
-    """One invoice in full."""
+    """One invoice in full; the timeline begins with the oldest."""
 
     sender: Sender
     invoice: Invoice
     standing: Standing
     today: date
     as_of: datetime
+    timeline: list[Happening]
 
 
 async def show_home(db: Database, email: str, now: datetime, default_time_zone: str) -> Home:
@@ -113,27 +115,49 @@ async def show_sender(
     """
     granted = await store.list_open_shares(db, email, organisation_id)
     shares = await _count_views(db, email, [share for share in granted if contact_id in (None, share.contact_id)])
-    sender, today = await _about(db, granted, now, default_time_zone)  # names every contact: they are the filter's choices
+    return await read_sender(db, shares, granted, wanted, now, default_time_zone)
+
+
+async def show_invoice(
+    db: Database, email: str, organisation_id: str, invoice_id: str, doing: Doing, now: datetime, default_time_zone: str
+) -> OneInvoice:
+    """One invoice, opened or downloaded, which is counted. Raises NotFound when it is not open to this address now."""
+    contact_id = await snapshot_store.find_contact_of_invoice(db, organisation_id, invoice_id)
+    if not contact_id:
+        raise NotFound
+    shares = await _count_views(db, email, await store.list_open_shares(db, email, organisation_id, contact_id))
+    found = await read_invoice(db, shares[0], invoice_id, now, default_time_zone)
+    await snapshot_store.add_viewing(db, shares[0], invoice_id, doing)
+    return found
+
+
+async def read_sender(
+    db: Database, shares: Sequence[Share], granted: Sequence[Share], wanted: Mapping[str, Any], now: datetime, default_time_zone: str
+) -> SenderInvoices:
+    """What these shares show, for whom the grant check has let pass; `granted` names all contacts, which are the filter's choices."""
+    sender, today = await _about(db, granted, now, default_time_zone)
     summaries = await snapshot_store.list_visible_summaries(db, shares)
     page = list_invoices(summaries, today, order="due_first", as_of=sender.as_of, **wanted)
     return SenderInvoices(**dict(page), sender=sender)
 
 
-async def show_invoice(
-    db: Database, email: str, organisation_id: str, invoice_id: str, now: datetime, default_time_zone: str
-) -> OneInvoice:
-    """One invoice. Counts a view of the share it is seen through. Raises NotFound when it is not open to this address now."""
-    contact_id = await snapshot_store.find_contact_of_invoice(db, organisation_id, invoice_id)
-    if not contact_id:
-        raise NotFound
-    shares = await _count_views(db, email, await store.list_open_shares(db, email, organisation_id, contact_id))
-    snapshot = await snapshot_store.find_visible_invoice(db, shares, invoice_id)
+async def read_invoice(db: Database, share: Share, invoice_id: str, now: datetime, default_time_zone: str) -> OneInvoice:
+    """One invoice with its history as this share shows it. Raises NotFound when it does not."""
+    snapshot = await snapshot_store.find_visible_invoice(db, [share], invoice_id)
     if snapshot is None or snapshot.invoice is None:
         raise NotFound
-    await snapshot_store.add_viewing(db, shares[0], invoice_id, "opened")
-    sender, today = await _about(db, shares, now, default_time_zone)
+    sender, today = await _about(db, [share], now, default_time_zone)
     invoice = snapshot.invoice
-    return OneInvoice(sender=sender, invoice=invoice, standing=invoice.standing(today), today=today, as_of=sender.as_of or snapshot.read_at)
+    ids = (share.organisation_id, share.contact_id, share.load_id, invoice_id)
+    versions = [version for version in await snapshot_store.list_versions(db, *ids) if share.policy.admits(version.invoice)]
+    return OneInvoice(
+        sender=sender,
+        invoice=invoice,
+        standing=invoice.standing(today),
+        today=today,
+        as_of=sender.as_of or snapshot.read_at,
+        timeline=timeline(versions),
+    )
 
 
 async def decline_shares(db: Database, email: str, organisation_id: str, contact_id: str | None) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from common import claims
 from common.mongo import Database, Document, Indexes, Reader, Tx
 from sharing.models import Actor, Share, contact_key
-from sharing.snapshot_store import NOTHING, SNAPSHOTS, VIEWINGS
+from sharing.snapshot_store import NOTHING, PREVIEWS, SNAPSHOTS, VERSIONS, VIEWINGS
 from sharing.store import CONTACTS, INVITATIONS, LIVE, ORGANISATIONS, SHARES
 
 ENDINGS = "endings"
@@ -123,10 +123,12 @@ async def drop_closed_contact(tx: Tx, row: Document) -> None:
 
 
 async def delete_some_snapshots(tx: Tx, organisation_id: str, contact_id: str) -> int:
-    """Answers how many; 0 when none is left."""
+    """Newest versions first, then the ones before; answers how many, 0 when none is left."""
     where = {"organisation_id": organisation_id, "contact_id": contact_id}
-    found = await tx.collection(SNAPSHOTS).find(where, projection={"_id": 1}, limit=BATCH)
-    return await tx.collection(SNAPSHOTS).delete_many({"_id": {"$in": [row["_id"] for row in found]}}) if found else 0
+    for name in (SNAPSHOTS, VERSIONS):
+        if found := await tx.collection(name).find(where, projection={"_id": 1}, limit=BATCH):
+            return await tx.collection(name).delete_many({"_id": {"$in": [row["_id"] for row in found]}})
+    return 0
 
 
 # ── organisations and providers that left
@@ -141,9 +143,8 @@ async def list_ended_before(db: Database, organisation_id: str, moment: datetime
 async def delete_shares(tx: Tx, share_ids: Iterable[str]) -> None:
     """Shares with everything that belongs to them alone."""
     ids = list(share_ids)
-    for name in (INVITATIONS, VIEWINGS):
+    for name in (INVITATIONS, VIEWINGS, PREVIEWS):
         await tx.collection(name).delete_many({"share_id": {"$in": ids}})
-    await tx.collection(VIEWINGS).delete_many({"share_id": {"$in": ids}})
     await tx.collection(SHARES).delete_many({"_id": {"$in": ids}})
 
 
@@ -168,10 +169,13 @@ async def delete_contact(tx: Tx, organisation_id: str, contact_id: str) -> None:
 
 
 async def delete_stray_snapshots(db: Database, organisation_id: str, kept: Iterable[str]) -> int:
-    """Some of the snapshots of contacts other than these; answers how many."""
+    """Some of the snapshots and versions of contacts other than these; answers how many."""
     where = {"organisation_id": organisation_id, "contact_id": {"$nin": sorted(kept)}}
-    found = await db.collection(SNAPSHOTS).find(where, projection={"_id": 1}, limit=BATCH)
-    return await db.collection(SNAPSHOTS).delete_many({"_id": {"$in": [row["_id"] for row in found]}} if found else NOTHING)
+    deleted = 0
+    for name in (SNAPSHOTS, VERSIONS):
+        found = await db.collection(name).find(where, projection={"_id": 1}, limit=BATCH)
+        deleted += await db.collection(name).delete_many({"_id": {"$in": [row["_id"] for row in found]}} if found else NOTHING)
+    return deleted
 
 
 async def forget_provider(db: Database, provider_id: str) -> None:
@@ -181,4 +185,5 @@ async def forget_provider(db: Database, provider_id: str) -> None:
         while found := await db.collection(SHARES).find(where, projection={"_id": 1}, limit=BATCH):
             nameless = {"$set": {f"{role}.name": "", f"{role}.email": ""}}
             await db.collection(SHARES).update_many({"_id": {"$in": [row["_id"] for row in found]}}, nameless)
+    await db.collection(PREVIEWS).update_many({"by.id": provider_id}, {"$set": {"by.name": "", "by.email": ""}})
     await db.collection(ENDINGS).update_many({"by.id": provider_id}, {"$set": {"by.name": "", "by.email": ""}})

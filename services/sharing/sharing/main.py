@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from common.crypto import KeyRing
 from common.erasure import Eraser
+from common.identity import Signer
 from common.service import create_service
 from sharing import api, client_api, erasing, leaving_api, leaving_store, snapshot_store, store
 from sharing.expirer import Expirer
@@ -24,5 +25,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         handlers=handlers_with(ring),
         loops=[Expirer(), Ender(), ContactEraser(), Eraser(erasing.forget)],
         indexes={**store.INDEXES, **snapshot_store.INDEXES, **leaving_store.INDEXES},
-        resources={"event_seal": ring},
+        resources={"event_seal": ring, "signer": Signer("sharing", settings.keys_dir)},
     )

@@ -14,8 +14,12 @@ ShareState = Literal["preparing", "waiting_invoice", "invited", "opened", "activ
 Connection = Literal["connected", "needs_reauth", "disconnected"]
 MailState = Literal["queued", "sent", "failed", "returned"]
 
+Doing = Literal["opened", "downloaded"]
 EndReason = Literal["revoked", "expired", "declined", "closed"]
 """By the provider; by its date; by its own address, for which it was not meant; with all others of the organisation."""
+
+KEPT = SHAREABLE | {"VOIDED"}
+"""Statuses of a sales invoice whose content is stored."""
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 MOST_PICKED = 200
@@ -66,6 +70,12 @@ class Policy(BaseModel):
         if self.from_date and self.invoice_ids:
             raise ValueError("Either a date or picked invoices.")
         return self
+
+    def admits(self, invoice: Invoice) -> bool:
+        """Whether an invoice, in this version of it, is among those."""
+        if self.invoice_ids is not None:
+            return invoice.invoice_id in self.invoice_ids
+        return self.from_date is None or (invoice.date is not None and invoice.date >= self.from_date)
 
 
 class Share(Document):
@@ -229,7 +239,7 @@ class Snapshot(Document):
             told = told.changed(voided_at=min(told.voided_at or read_at, read_at))
         if (invoice.updated_at, read_at) <= (self.updated_at, self.read_at):
             return told
-        kept = load_id is not None and invoice.status in SHAREABLE | {"VOIDED"}
+        kept = load_id is not None and invoice.status in KEPT
         return told.changed(
             contact_id=invoice.contact_id,
             load_id=load_id,
@@ -244,12 +254,24 @@ def blank_snapshot(organisation_id: str, invoice_id: str) -> Snapshot:
     return Snapshot(id=contact_key(organisation_id, invoice_id), organisation_id=organisation_id, invoice_id=invoice_id)
 
 
+class Version(Document):
+    """One invoice as it was in Xero once, of a contact somebody had access to. Kept as long as the contact's snapshots."""
+
+    organisation_id: str
+    invoice_id: str
+    contact_id: str
+    load_id: str
+    updated_at: datetime
+    read_at: datetime
+    invoice: Invoice
+
+
 class Moment(BaseModel):
     """One opening or download."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     at: datetime
-    kind: Literal["opened", "downloaded"]
+    kind: Doing
 
 
 class Viewing(Document):

@@ -1,4 +1,4 @@
-"""How a share stands, as its provider is told."""
+"""How a share stands, and who opened what through it, as the provider is told."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Self
 from pydantic import BaseModel
 
 from common.contracts.auth import Person
+from common.contracts.xero_gateway import Invoice, Standing
+from common.errors import NotFound
 from common.identity import ProviderIdentity
 from common.mongo import Database, Reader
-from sharing import store
-from sharing.models import Actor, Contact, EndReason, MailState, Share, ShareState
+from sharing import snapshot_store, store
+from sharing.models import Actor, Contact, EndReason, MailState, Moment, Share, ShareState, Viewing
+from sharing.organisations import today_of
+from sharing.timelines import Happening, timeline
 
 
 class LoadProgress(BaseModel):
@@ -86,6 +90,62 @@ class AddressUse(BaseModel):
     contact_name: str
 
 
+class ViewingView(BaseModel):
+    """What one address did with one invoice. `number` is there in lists over invoices."""
+
+    share_id: str
+    email: str
+    invoice_id: str
+    number: str | None = None
+    opened: int
+    downloaded: int
+    first_at: datetime
+    last_at: datetime
+    moments: list[Moment]
+
+
+class StoredInvoice(BaseModel):
+    """One stored invoice for its provider: what it is, what happened to it, and who opened it, the last one first."""
+
+    invoice: Invoice
+    standing: Standing
+    today: date
+    as_of: datetime
+    timeline: list[Happening]
+    viewings: list[ViewingView]
+
+
+async def show_stored_invoice(
+    db: Database, provider: ProviderIdentity, contact_id: str, invoice_id: str, now: datetime, default_time_zone: str
+) -> StoredInvoice:
+    """Raises NotFound when nothing of it is stored under this contact."""
+    found = (await snapshot_store.list_snapshots(db, provider.organisation_id, [invoice_id])).get(invoice_id)
+    if found is None or found.invoice is None or found.load_id is None or found.contact_id != contact_id:
+        raise NotFound
+    organisation = await store.find_organisation(db, provider.organisation_id)
+    contact = await store.find_contact(db, provider.organisation_id, contact_id)
+    versions = await snapshot_store.list_versions(db, provider.organisation_id, contact_id, found.load_id, invoice_id)
+    viewings = await snapshot_store.list_viewings_of_invoice(db, provider.organisation_id, invoice_id)
+    today = today_of(organisation, now, default_time_zone)
+    return StoredInvoice(
+        invoice=found.invoice,
+        standing=found.invoice.standing(today),
+        today=today,
+        as_of=(contact and contact.as_of) or found.read_at,
+        timeline=timeline(versions),
+        viewings=[_viewing(viewing) for viewing in viewings],
+    )
+
+
+async def list_viewings(db: Database, provider: ProviderIdentity, share_id: str) -> list[ViewingView]:
+    """What was opened through a share, the last one first. Raises NotFound."""
+    share = await store.get_share(db, provider.organisation_id, share_id)
+    viewings = await snapshot_store.list_viewings_of_share(db, share)
+    known = await snapshot_store.list_snapshots(db, provider.organisation_id, {viewing.invoice_id for viewing in viewings})
+    numbers = {key: snapshot.invoice.number for key, snapshot in known.items() if snapshot.invoice}
+    return [_viewing(viewing, numbers.get(viewing.invoice_id)) for viewing in viewings]
+
+
 async def view_shares(reader: Reader, shares: Sequence[Share]) -> list[ShareView]:
     """The shares as their provider sees them."""
     contacts = await store.list_contacts(reader, [(share.organisation_id, share.contact_id) for share in shares])
@@ -103,6 +163,10 @@ async def list_uses(db: Database, provider: ProviderIdentity, emails: Sequence[s
     shares = await store.list_live_shares_of(db, provider.organisation_id, emails)
     views = await view_shares(db, shares)
     return [AddressUse(email=view.email, contact_id=view.contact_id, contact_name=view.contact_name) for view in views]
+
+
+def _viewing(viewing: Viewing, number: str | None = None) -> ViewingView:
+    return ViewingView(**viewing.model_dump(exclude={"id"}), number=number)
 
 
 def _person(actor: Actor) -> Person:

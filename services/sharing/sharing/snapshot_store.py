@@ -1,4 +1,4 @@
-"""Every query of stored invoices: the newest version of each, and who opened it.
+"""Every query of stored invoices: the newest version of each, the versions before it, and who opened it.
 
 Who may see which invoice is decided by `visible_to` alone: every query that reads a client's invoices is built from it.
 """
@@ -8,29 +8,38 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from common.contracts.xero_gateway import SHAREABLE, Invoice, InvoiceSummary
+from common.identity import ProviderIdentity
+from common.ids import new_id
 from common.mongo import Database, Document, DuplicateKey, Filter, Index, Indexes, Reader, Tx
-from sharing.models import Policy, Share, Snapshot, Viewing, contact_key
+from sharing.models import Doing, Policy, Share, Snapshot, Version, Viewing, contact_key
 
 SNAPSHOTS = "snapshots"
+VERSIONS = "versions"
 VIEWINGS = "viewings"
+PREVIEWS = "previews"
 
 NOTHING: Filter = {"_id": {"$in": []}}
 MOMENTS_KEPT = 50
 MOST_VIEWINGS = 200
+MOST_VERSIONS = 200
 
 INDEXES: Indexes = {
     SNAPSHOTS: [
         Index(("organisation_id", 1), ("contact_id", 1), ("load_id", 1), ("status", 1)),
     ],
+    VERSIONS: [
+        Index(("organisation_id", 1), ("contact_id", 1), ("invoice_id", 1), ("load_id", 1), ("updated_at", -1), ("read_at", -1)),
+    ],
     VIEWINGS: [
         Index(("organisation_id", 1), ("invoice_id", 1)),
         Index(("share_id", 1), ("last_at", -1)),
     ],
+    PREVIEWS: [Index(("share_id", 1)), Index(("by.id", 1))],
 }
 
 _SUMMARIES = TypeAdapter(list[InvoiceSummary])
@@ -154,10 +163,32 @@ def read_summaries(texts: Iterable[str]) -> list[InvoiceSummary]:
     return _SUMMARIES.validate_json(f"[{','.join(texts)}]")
 
 
+# ── versions
+
+
+async def add_versions(tx: Tx, versions: Sequence[Version]) -> None:
+    """Adds those that are not there yet, in two calls however many there are."""
+    rows = {version.id: version for version in versions}
+    known = {row["_id"] for row in await tx.collection(VERSIONS).find({"_id": {"$in": sorted(rows)}}, projection={"_id": 1})}
+    new = [version for id, version in rows.items() if id not in known]
+    if new:
+        await tx.collection(VERSIONS).insert_many(
+            {**version.model_dump(by_alias=True, exclude={"invoice"}), "invoice": version.invoice.model_dump_json()} for version in new
+        )
+
+
+async def list_versions(reader: Reader, organisation_id: str, contact_id: str, load_id: str, invoice_id: str) -> list[Version]:
+    """An invoice's versions in one opening of one contact, the oldest first; of a very long history the newest part."""
+    where = {"organisation_id": organisation_id, "contact_id": contact_id, "load_id": load_id, "invoice_id": invoice_id}
+    order = [("updated_at", -1), ("read_at", -1)]
+    rows = await reader.collection(VERSIONS).find(where, sort=order, limit=MOST_VERSIONS)
+    return [Version.model_validate({**row, "invoice": Invoice.model_validate_json(row["invoice"])}) for row in reversed(rows)]
+
+
 # ── who opened what
 
 
-async def add_viewing(db: Database, share: Share, invoice_id: str, kind: Literal["opened", "downloaded"]) -> None:
+async def add_viewing(db: Database, share: Share, invoice_id: str, kind: Doing) -> None:
     """Counts one opening or download of an invoice by the address of this share, at the database's time.
 
     One document for each share and invoice: how often, the first and last time, and the latest moments.
@@ -186,8 +217,15 @@ async def list_viewings_of_invoice(reader: Reader, organisation_id: str, invoice
     return [Viewing.model_validate(row) for row in rows]
 
 
-async def list_viewings_of_share(reader: Reader, organisation_id: str, share_id: str) -> list[Viewing]:
+async def list_viewings_of_share(reader: Reader, share: Share) -> list[Viewing]:
     """What was opened through a share, the last one first."""
-    where = {"organisation_id": organisation_id, "share_id": share_id}
+    where = {"share_id": share.id}
     rows = await reader.collection(VIEWINGS).find(where, sort=[("last_at", -1)], limit=MOST_VIEWINGS)
     return [Viewing.model_validate(row) for row in rows]
+
+
+async def add_preview(db: Database, provider: ProviderIdentity, share: Share, invoice_id: str | None) -> None:
+    """A provider looked at the client's page, or at one invoice of it, through this share."""
+    by = {"id": provider.id, "name": provider.name, "email": provider.email}
+    ids = {"organisation_id": share.organisation_id, "share_id": share.id, "invoice_id": invoice_id}
+    await db.collection(PREVIEWS).insert_one({"_id": new_id("pre"), **ids, "by": by, "at": await db.now()})

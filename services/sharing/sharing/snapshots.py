@@ -1,16 +1,17 @@
-"""Keeping what Xero said of invoices: the newest version of each, in whatever order versions arrive."""
+"""Keeping what Xero said of invoices: the newest version of each, in whatever order versions arrive, and every version as history."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 
 from common.contracts.xero_gateway import Invoice, InvoicesChanged, InvoicesFetched
 from common.crypto import KeyRing
 from common.mongo import Tx
 from sharing import snapshot_store, store
 from sharing.invitations import invite_waiting
-from sharing.models import blank_snapshot
+from sharing.models import KEPT, Version, blank_snapshot, contact_key
 
 
 async def store_batch(tx: Tx, batch: InvoicesFetched, ring: KeyRing) -> None:
@@ -49,3 +50,24 @@ async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_
     changed = [snapshot for invoice_id, snapshot in told.items() if snapshot != known.get(invoice_id)]
     if changed:
         await snapshot_store.save_snapshots(tx, changed)
+    await snapshot_store.add_versions(tx, [_version(organisation_id, it, read_at, openings) for it in sales if _is_kept(it, openings)])
+
+
+def _is_kept(invoice: Invoice, openings: Mapping[str, str]) -> bool:
+    return invoice.contact_id in openings and invoice.status in KEPT
+
+
+def _version(organisation_id: str, invoice: Invoice, read_at: datetime, openings: Mapping[str, str]) -> Version:
+    """Named by its content: the same version read again is the same document, two changes within one second are two."""
+    load_id = openings[invoice.contact_id]
+    content = sha256(invoice.model_dump_json().encode()).hexdigest()[:16]
+    return Version(
+        id=f"{contact_key(organisation_id, invoice.invoice_id)}:{load_id}:{content}",
+        organisation_id=organisation_id,
+        invoice_id=invoice.invoice_id,
+        contact_id=invoice.contact_id,
+        load_id=load_id,
+        updated_at=invoice.updated_at,
+        read_at=read_at,
+        invoice=invoice,
+    )

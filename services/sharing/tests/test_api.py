@@ -29,9 +29,14 @@ ACCESS = {
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices/{{invoice_id}}"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/viewings"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/preview"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/preview/{{invoice_id}}"): PROVIDER,
     ("GET", "/internal/client/home"): CLIENTS,
     ("GET", "/internal/client/senders/{organisation_id}"): CLIENTS,
     ("GET", "/internal/client/senders/{organisation_id}/invoices/{invoice_id}"): CLIENTS,
+    ("POST", "/internal/client/senders/{organisation_id}/invoices/{invoice_id}/pdf"): CLIENTS,
     ("GET", "/internal/client/invitations/{token}"): CLIENTS,
     ("POST", "/internal/client/senders/{organisation_id}/decline"): CLIENTS,
     ("POST", "/internal/addresses/lookup"): PORTAL,
@@ -79,7 +84,7 @@ async def test_a_route_refuses_everybody_it_does_not_admit(sharing: Harness, des
 @pytest.mark.parametrize(("method", "route"), [route for route, who in ACCESS.items() if who == PROVIDER])
 async def test_a_provider_of_another_organisation_gets_the_common_404(sharing: Harness, desk: Desk, method: str, route: str) -> None:
     share = await desk.share([an_invoice()])
-    path = route.format(organisation_id=desk.organisation, share_id=share["id"], contact_id=CONTACT)
+    path = route.format(organisation_id=desk.organisation, share_id=share["id"], contact_id=CONTACT, invoice_id=an_invoice().invoice_id)
     answer = await sharing.http.request(method, path, json=BODIES.get(route), headers=sharing.as_provider(OTHER_ORGANISATION))
     assert_common_404(answer)
     assert await sharing.published(ShareEnded) == []
