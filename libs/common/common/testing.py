@@ -33,6 +33,27 @@ RINGS = {
 ORGANISATION = organisation_id("5f1f7b3a-0000-4000-8000-000000000001")
 OTHER_ORGANISATION = organisation_id("5f1f7b3a-0000-4000-8000-000000000002")
 A_RIGHT = PdfCapability(ORGANISATION, "contact", "invoice", datetime(2026, 6, 18, 9, 30, tzinfo=UTC))
+ADDRESSES = {
+    " You@Demo.EXAMPLE ": "you@demo.example",
+    "A+Tag@Demo.Example": "a+tag@demo.example",
+    "o'hara+tag@demo.example": "o'hara+tag@demo.example",
+    "Jos\u0065\u0301@caf\u00e9.example": "josé@xn--caf-dma.example",
+    "a@\uff44\uff45\uff4d\uff4f\u3002example": "a@demo.example",
+    "a@straße.example": "a@xn--strae-oqa.example",
+    "a@STRASSE.example": "a@strasse.example",
+    "a@xn--BCHER-KVA.example": "a@xn--bcher-kva.example",
+    "\u0131o@demo.example": "\u0131o@demo.example",
+    "\u0130o@demo.example": "\u0130o@demo.example",
+    "\ufb01@demo.example": "\ufb01@demo.example",
+    "ΑΒΓ@demo.example": "ΑΒΓ@demo.example",
+}
+"""Shared vectors: what people type, and the one form it is stored, compared and mailed in; letters that only look alike stay apart."""
+
+NO_ADDRESSES = [
+    *["", "n/a", "a@", "@b.example", "a b@c.example", "a..b@c.example", "user@localhost", "a@demo_x.example", "a@xn--zzzzzz.example"],
+    *["a@b.example,c@d.example", "A <a@b.example>", '"a b"@c.example', "a@[127.0.0.1]", "a@b.example\nBcc: x"],
+    *["a\u202e@b.example", "a\u200d@b.example", "a@de\u00admo.example", "a@" + "b" * 250 + ".example"],
+]
 E = TypeVar("E", bound=EventData)
 Headers = dict[str, str]
 

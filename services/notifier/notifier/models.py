@@ -85,11 +85,16 @@ def reason_for(status: str) -> str | None:
 
 
 def cleaned(name: str) -> str:
-    """A stranger's name as it may stand in a mail: one line, no control or bidirectional characters, no web address, 60 characters."""
+    """A stranger's name as it may stand in a mail: one line of 60 characters, none of them controls or turns the direction.
+
+    Mail programs make links of whatever looks like an address of the web or of a person, so nothing here does: its dots and its @ are
+    replaced by look-alikes.
+    """
     plain = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", name))
     kept = "".join(character for character in plain if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
     while (without := re.sub(r"://|www\.", "", kept, flags=re.IGNORECASE)) != kept:
         kept = without
+    kept = re.sub(r"(?<=\w)\.(?=[^\W\d])", "\u2024", kept).replace("@", "\uff20")
     short = " ".join(unicodedata.normalize("NFC", kept).split())
     return short if len(short) <= LONGEST_NAME else f"{short[: LONGEST_NAME - 1].rstrip()}…"
 

@@ -1,5 +1,6 @@
 """What mails say, and that nobody else can write into them."""
 
+import re
 import unicodedata
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -108,7 +109,7 @@ def test_an_invitation_says_who_shared_what() -> None:
 def test_a_sign_in_mail_says_how_long_and_from_where_it_was_asked() -> None:
     text = part(read(a_mail("sign_in")), "plain")
     assert "Your code: 123 456" in text
-    assert "good until 15 minutes after you asked, once" in text
+    assert "good until 15 minutes after asking, once" in text
     assert "Asked from Firefox on Windows." in text
     assert "Not you? Do nothing: without this mail nobody gets in." in text
     assert "Kōwhai" not in text
@@ -140,6 +141,10 @@ LURES = [
     "http:://///evil.example",
     ":://// ://",
     '<a href="https://evil.example">Pay</a>',
+    "evil.example",
+    "Pay at evil.example/pay or xn--80ak6aa92e.com",
+    "boss@evil.example",
+    "javascript:alert(1).evil.example",
     "\u202emoc.live\u202c",
     "Zero\u200bwidth\u2066isolate",
     "Line\r\nBcc: victim@demo.example",
@@ -155,12 +160,17 @@ def test_a_lure_in_a_name_is_only_a_name(kind: Kind, lure: str) -> None:
     ours = dict(LINKS)[kind]
     assert links(part(message, "plain"), None) == [ours, f"{PUBLIC}/"]
     assert links(None, part(message, "html")) == [ours]
+    assert set(re.findall(r"[\w-]+\.[a-z]{2,}", part(message, "plain"))) <= {"invoices.example", "kowhai.example", "demo.example"}
     assert "Bcc" not in message
     assert "49" not in part(message, "html").replace("#545B58", "")
 
 
 def test_characters_that_turn_or_hide_text_are_left_out() -> None:
     assert cleaned("Kōwhai\u202e & \u2066Ha\u200brt\u2069\x00 Ltd\r\nBcc: x") == "Kōwhai & Hart Ltd Bcc: x"
+
+
+def test_a_name_that_is_an_address_of_the_web_reads_the_same_and_is_no_link() -> None:
+    assert cleaned("Booking.com Ltd. No.1") == "Booking\u2024com Ltd. No.1"
 
 
 def test_names_are_cut_to_sixty_characters() -> None:

@@ -10,7 +10,7 @@ from aiosmtplib import SMTPResponseException
 
 from common.contracts.notifier import EmailFailed, EmailSent
 from common.crypto import KeyRing
-from common.testing import Harness
+from common.testing import ADDRESSES, Harness
 from inbox_simulator.faults import Mode
 from local.processes import free_ports
 from notifier import store
@@ -171,7 +171,7 @@ async def test_a_share_that_ends_while_the_server_says_hello(notifier: Harness, 
     assert await notifier.published(EmailSent) == []
 
 
-@pytest.mark.parametrize("address", ["jörg@demo.example", "you@xn--bcher-kva.example", "o'neil+bills@demo.example"])
+@pytest.mark.parametrize("address", sorted(set(ADDRESSES.values())))
 async def test_unusual_addresses_get_their_mail_at_exactly_that_address(
     notifier: Harness, events: Events, inbox: Any, send: Send, address: str
 ) -> None:

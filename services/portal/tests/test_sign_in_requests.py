@@ -10,7 +10,7 @@ import pytest
 from common.claims import LeaseLost
 from common.contracts.portal import SignInLinkRequested
 from common.crypto import digest
-from common.testing import ORGANISATION, Harness
+from common.testing import ADDRESSES, ORGANISATION, Harness
 from portal import store
 from portal.links import Recipient, make_link
 from portal.models import Goal
@@ -46,6 +46,16 @@ async def test_a_known_address_gets_a_link_and_a_code(portal: Harness, mailed: M
     assert link["_id"] == digest(mail.token)
     assert link["expires_at"] - link["made_at"] == timedelta(minutes=15)
     assert link["goal"]["kind"] == "home"
+
+
+@pytest.mark.parametrize(("typed", "stored"), ADDRESSES.items())
+async def test_mail_goes_to_the_stored_address_however_it_was_typed(
+    portal: Harness, sharing: Sharing, mailed: Mailed, typed: str, stored: str
+) -> None:
+    sharing.live = {stored: 1}
+    mail = await mailed(email=typed)
+    assert mail.event.email == stored
+    assert (await call(portal, "links/redeem", token=mail.token, browser=OTHER_BROWSER, email=typed)).status_code == 200
 
 
 async def test_known_and_unknown_addresses_get_the_same_answer(portal: Harness) -> None:

@@ -9,7 +9,7 @@ from common.clock import utc_now
 from common.contracts.notifier import EmailFailed, EmailSent
 from common.contracts.sharing import ClientInvited, ShareCreated, ShareEnded
 from common.crypto import KeyRing
-from common.testing import ORGANISATION, Harness
+from common.testing import ADDRESSES, ORGANISATION, Harness
 from sharing.testing import CLIENT, CONTACT, LONG_AGO, OTHER_CONTACT, Desk, an_invoice, changed, fetched, token_in
 
 
@@ -217,6 +217,13 @@ async def test_nothing_is_mailed_again_before_the_first_invitation_or_after_the_
     await desk.end(preparing["id"])
     assert (await sharing.http.post(f"{path}/resend", headers=sharing.as_provider())).json()["state"] == "ended"
     assert await sharing.published(ClientInvited) == []
+
+
+@pytest.mark.parametrize(("typed", "stored"), ADDRESSES.items())
+async def test_an_address_is_invited_in_its_one_form_however_it_was_typed(sharing: Harness, desk: Desk, typed: str, stored: str) -> None:
+    first = await desk.share([an_invoice()], typed)
+    assert (first["email"], (await desk.invite(stored))["id"]) == (stored, first["id"])
+    assert {event.email for event in await sharing.published(ClientInvited)} == {stored}
 
 
 async def test_no_invitation_stands_readable_in_the_database(sharing: Harness, desk: Desk, ring: KeyRing) -> None:
