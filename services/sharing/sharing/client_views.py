@@ -197,7 +197,7 @@ def _sender(organisation: Organisation, shares: Iterable[Share], contacts: Conta
         organisation_id=organisation.id,
         name=organisation.name,
         contacts=[SenderContact(contact_id=contact.contact_id, name=contact.name) for contact in shown],
-        as_of=max((contact.as_of for contact in shown if contact.as_of), default=None),
+        as_of=max((as_of for contact in shown if (as_of := organisation.as_of(contact))), default=None),
         not_updating_since=organisation.not_updating_since,
     )
 

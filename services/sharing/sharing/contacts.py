@@ -13,6 +13,7 @@ from common.contracts.xero_gateway import ContactChanged
 from common.errors import NotFound
 from common.mongo import Database, Tx
 from sharing import snapshot_store, store
+from sharing.models import Organisation
 from sharing.organisations import today_of
 
 
@@ -45,8 +46,9 @@ async def list_clients(db: Database, organisation_id: str, search: str, page: in
     """The contacts of this organisation somebody has access to now."""
     counts = await store.count_live_shares(db, organisation_id)
     contacts, total = await store.search_contacts(db, organisation_id, counts, search, page)
+    organisation = await store.find_organisation(db, organisation_id) or Organisation(id=organisation_id)
     clients = [
-        SharedClient(contact_id=contact.contact_id, name=contact.name, shares=counts[contact.contact_id], as_of=contact.as_of)
+        SharedClient(contact_id=contact.contact_id, name=contact.name, shares=counts[contact.contact_id], as_of=organisation.as_of(contact))
         for contact in contacts
     ]
     return SharedClients(clients=clients, page=page, page_size=store.PAGE_SIZE, total=total)
@@ -61,5 +63,6 @@ async def list_stored_invoices(
     if contact is None or contact.as_of is None or contact_id not in openings:
         raise NotFound
     summaries = await snapshot_store.list_stored_summaries(db, organisation_id, contact_id, openings[contact_id])
-    today = today_of(await store.find_organisation(db, organisation_id), now, default_time_zone)
-    return list_invoices(summaries, today, as_of=contact.as_of, **wanted)
+    organisation = await store.find_organisation(db, organisation_id) or Organisation(id=organisation_id)
+    as_of = organisation.as_of(contact) or contact.as_of
+    return list_invoices(summaries, today_of(organisation, now, default_time_zone), as_of=as_of, **wanted)

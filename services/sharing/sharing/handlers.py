@@ -7,7 +7,7 @@ from functools import partial
 
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
 from common.contracts.notifier import EmailFailed, EmailSent
-from common.contracts.xero_gateway import ContactChanged, InvoicesChanged, InvoicesFetched
+from common.contracts.xero_gateway import ContactChanged, InvoicesChanged, InvoicesFetched, OrganisationChecked
 from common.crypto import KeyRing
 from common.events import Event, EventData, Handlers
 from common.mongo import Tx
@@ -43,6 +43,11 @@ async def mark_as_disconnected(tx: Tx, event: Event[OrganisationDisconnected]) -
     await organisations.note_organisation(tx, told.organisation_id, told.version, **facts)
 
 
+async def note_check(tx: Tx, event: Event[OrganisationChecked]) -> None:
+    told = event.data
+    await organisations.note_organisation(tx, told.organisation_id, told.version, checked_at=told.checked_at)
+
+
 async def rename_contact(tx: Tx, event: Event[ContactChanged]) -> None:
     await contacts.rename_contact(tx, event.data)
 
@@ -75,6 +80,7 @@ HANDLERS: Handlers = {
     OrganisationUpdated: rename_organisation,
     OrganisationNeedsReauth: mark_as_not_updating,
     OrganisationDisconnected: mark_as_disconnected,
+    OrganisationChecked: note_check,
     ContactChanged: rename_contact,
     EmailSent: note_sent_invitation,
     EmailFailed: note_failed_invitation,

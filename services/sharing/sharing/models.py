@@ -179,7 +179,8 @@ def contact_key(organisation_id: str, contact_id: str) -> str:
 
 
 class Organisation(Document):
-    """An organisation as auth's events tell it. `since`: when its connection came into this state.
+    """An organisation as auth's events tell it. `since`: when its connection came into this state. `checked_at`: when Xero last had
+    nothing for any of its contacts that is not stored here.
 
     `versions` holds, for each fact, the version of the event it came from: events name different facts and come in any order.
     `ending_since` is there while all its accesses are being ended: from that moment none of them opens anything. `left` are the
@@ -190,6 +191,7 @@ class Organisation(Document):
     time_zone: str | None = None
     state: Connection = "connected"
     since: datetime | None = None
+    checked_at: datetime | None = None
     versions: Mapping[str, int] = {}
     ending_since: datetime | None = None
     left: tuple[str, ...] = ()
@@ -198,6 +200,10 @@ class Organisation(Document):
         """With those facts that are newer than what is known."""
         newer = {name: value for name, value in facts.items() if version > self.versions.get(name, 0)}
         return self.changed(**newer, versions={**self.versions, **dict.fromkeys(newer, version)})
+
+    def as_of(self, contact: Contact) -> datetime | None:
+        """When the contact's stored invoices were last true to Xero; None before the first."""
+        return max(contact.as_of, self.checked_at or NEVER) if contact.as_of else None
 
     @property
     def not_updating_since(self) -> datetime | None:

@@ -10,7 +10,7 @@ import pytest
 from common.clock import utc_now
 from common.contracts.auth import OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
 from common.contracts.notifier import EmailFailed, EmailSent
-from common.contracts.xero_gateway import ContactChanged, InvoicesFetched
+from common.contracts.xero_gateway import ContactChanged, InvoicesFetched, OrganisationChecked
 from common.events import Event, EventData, new_event
 from common.testing import ORGANISATION, Harness
 from sharing.handlers import HANDLERS
@@ -68,6 +68,7 @@ STORIES: dict[str, list[EventData]] = {
         )
         for number, name in ((5, "Old"), (6, "New"))
     ],
+    "checks": [OrganisationChecked(version=number, organisation_id=ORGANISATION, checked_at=READ[number]) for number in (1, 2)],
     "mails": [
         EmailFailed(version=1, share_id="SHARE", at=NOW, reason="Mailbox unknown."),
         EmailSent(version=1, share_id="SHARE", at=NOW),

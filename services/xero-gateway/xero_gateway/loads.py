@@ -11,7 +11,7 @@ from common.mongo import Database, Document, Tx
 from xero_gateway import store
 from xero_gateway.errors import XeroProblem
 from xero_gateway.marks import report_faults
-from xero_gateway.models import InvoicesPage, Load, Published, batches_of, page_after, wait_after
+from xero_gateway.models import InvoicesPage, Load, batches_of, page_after, published, wait_after
 
 UNTROUBLED: dict[str, Any] = {"reason": None, "limit": None, "waiting_since": None, "attempts": 0, "reported": 0}
 
@@ -106,5 +106,4 @@ async def _publish(
 
 
 async def _remember(tx: Tx, load: Load, fresh: Sequence[Invoice]) -> None:
-    rows = [Published(invoice_id=it.invoice_id, contact_id=it.contact_id, updated_at=it.updated_at, load_id=load.id) for it in fresh]
-    await store.save_published(tx, load.organisation_id, rows)
+    await store.save_published(tx, load.organisation_id, [published(invoice, load.id) for invoice in fresh])

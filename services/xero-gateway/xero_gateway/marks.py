@@ -9,7 +9,7 @@ from common.contracts.xero_gateway import ContactChanged, Invoice, InvoicesChang
 from common.logging import get_logger
 from common.mongo import Document, Reader, Tx
 from xero_gateway import kept_lists, store
-from xero_gateway.models import Contact, ContactsPage, Fault, InvoicesPage, Published, batches_by_contact, version_of
+from xero_gateway.models import Contact, ContactsPage, Fault, InvoicesPage, batches_by_contact, published, version_of
 
 log = get_logger()
 
@@ -22,16 +22,19 @@ async def is_of_interest(reader: Reader, organisation_id: str) -> bool:
 async def apply_invoices(tx: Tx, organisation_id: str, rows: Sequence[Document], page: InvoicesPage) -> None:
     """Publishes sales invoices whose contact is watched or that were published before, as they are now; clears their marks.
 
-    A bill is never published: it cannot become a sale. Raises LeaseLost, which undoes everything.
+    What was told before exactly as it is now is not told again. A bill is never published: it cannot become a sale. Raises
+    LeaseLost, which undoes everything.
     """
     ids = [row["resource_id"] for row in rows]
     sales = [invoice for invoice in page.invoices if invoice.is_sale]
     watched = await store.watched_among(tx, organisation_id, (invoice.contact_id for invoice in sales))
     before = await store.published_among(tx, organisation_id, ids)
-    told = [invoice for invoice in sales if invoice.contact_id in watched or invoice.invoice_id in before]
+    of_interest = [invoice for invoice in sales if invoice.contact_id in watched or invoice.invoice_id in before]
+    now = {invoice.invoice_id: published(invoice) for invoice in of_interest}
+    told = [it for it in of_interest if it.invoice_id not in before or before[it.invoice_id].digest != now[it.invoice_id].digest]
     for invoices in batches_by_contact(told):
         await tx.emit(invoices[0].contact_id, _invoices_changed(organisation_id, invoices, page))
-    await store.save_published(tx, organisation_id, [_published(invoice) for invoice in told])
+    await store.save_published(tx, organisation_id, [now[invoice.invoice_id] for invoice in told])
     await kept_lists.drop_lists(tx, organisation_id, {invoice.contact_id for invoice in page.invoices}, ids)
     unreadable = {fault.invoice_id: fault.reason for fault in page.faults}
     for row in rows:
@@ -81,10 +84,6 @@ async def report_faults(tx: Tx, organisation_id: str, faults: Sequence[Fault]) -
     for fault in faults:
         log.error("invoice.unreadable", organisation_id=organisation_id, invoice_id=fault.invoice_id, reason=fault.reason)
     await store.park_marks(tx, organisation_id, {fault.invoice_id: fault.reason for fault in faults})
-
-
-def _published(invoice: Invoice) -> Published:
-    return Published(invoice_id=invoice.invoice_id, contact_id=invoice.contact_id, updated_at=invoice.updated_at)
 
 
 def _invoices_changed(organisation_id: str, invoices: Sequence[Invoice], page: InvoicesPage) -> InvoicesChanged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,6 +23,11 @@ PART_OF_DAY = 0.1
 PASSES_AHEAD_SECONDS = 3600
 """What of its part may be used ahead, so that several passes may follow each other when something happens."""
 
+SWEEP_PAGE = 200
+SWEEP_CALLS = 2
+"""Pages of a round that one pass reads, when its part of the day is not used up."""
+
+SWEEP_EVERY = timedelta(days=1)
 QUIET_PASSES = 4
 """A pass is due only every fourth time while webhooks tell of changes."""
 
@@ -136,12 +142,26 @@ class HeadsPage(Shape):
 
 
 class Published(Shape):
-    """An invoice as it was last published, and the first load that published it, if one did."""
+    """An invoice as it was last published, and the first load that published it, if one did. `digest` is of all that was told."""
 
     invoice_id: str
     contact_id: str
     updated_at: datetime
+    status: str = ""
+    digest: str = ""
     load_id: str | None = None
+
+
+def published(invoice: Invoice, load_id: str | None = None) -> Published:
+    """What is kept of an invoice that is published now."""
+    return Published(
+        invoice_id=invoice.invoice_id,
+        contact_id=invoice.contact_id,
+        updated_at=invoice.updated_at,
+        status=invoice.status,
+        digest=hashlib.sha256(invoice.model_dump_json().encode()).hexdigest(),
+        load_id=load_id,
+    )
 
 
 class Webhook(Shape):
@@ -202,13 +222,32 @@ def _without(gap: Gap, first: int, last: int) -> Iterator[Gap]:
         yield gap.model_copy(update={"first": max(gap.first, last + 1)})
 
 
+class Sweep(Shape):
+    """How far a round over all invoices of the watched contacts is, in the order of their ids: what If-Modified-Since does not tell.
+
+    `contact_id` is None when the round is over; the next begins a day after this one began.
+    """
+
+    round: str
+    began_at: datetime
+    contact_id: str | None
+    page: int = 1
+
+
 class Findings(Shape):
     """What one pass of reconciliation found to be looked at, when its reading began, and how many calls it took."""
 
     read_at: datetime
-    invoice_ids: frozenset[str]
-    contact_ids: frozenset[str]
-    calls: int
+    invoice_ids: frozenset[str] = frozenset()
+    contact_ids: frozenset[str] = frozenset()
+    swept_ids: frozenset[str] = frozenset()
+    sweep: Sweep | None = None
+    calls: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        """Everything in Xero was told before."""
+        return not (self.invoice_ids or self.contact_ids or self.swept_ids)
 
 
 class Mark(Shape):

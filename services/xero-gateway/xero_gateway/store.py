@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from common import claims
+from common.contracts.xero_gateway import SHAREABLE
 from common.erasure import in_batches
 from common.ids import new_id
 from common.mongo import Database, Document, Index, Indexes, Reader, Tx
 from xero_gateway.budget_store import BUDGETS
-from xero_gateway.models import PASSES_AHEAD_SECONDS, Arrivals, Load, Mark, Published, Webhook, key_of
+from xero_gateway.models import PASSES_AHEAD_SECONDS, Arrivals, Findings, Load, Mark, Published, Webhook, key_of
 
 ORGANISATIONS = "organisations"
 SHARES = "shares"
@@ -84,6 +85,13 @@ async def watches_any(reader: Reader, organisation_id: str) -> bool:
     return await reader.collection(SHARES).find_one(where, projection={"_id": 1}) is not None
 
 
+async def next_watched(reader: Reader, organisation_id: str, after: str = "") -> str | None:
+    """The first contact with a live share behind this one, in the order of their ids."""
+    where = {"organisation_id": organisation_id, "live": True, "contact_id": {"$gt": after}}
+    found = await reader.collection(SHARES).find_one(where, {"contact_id": 1}, sort=[("contact_id", 1)])
+    return str(found["contact_id"]) if found else None
+
+
 # First loads
 
 
@@ -96,6 +104,11 @@ async def add_load(tx: Tx, organisation_id: str, contact_id: str, load_id: str, 
     """Does nothing when the load is there."""
     row = {**NEW_WORK, "state": state, "organisation_id": organisation_id, "contact_id": contact_id}
     await tx.collection(LOADS).update_one({"_id": load_id}, {"$setOnInsert": row}, upsert=True)
+
+
+async def is_loading(reader: Reader, organisation_id: str, contact_id: str) -> bool:
+    where = {"organisation_id": organisation_id, "contact_id": contact_id, "state": "pending"}
+    return await reader.collection(LOADS).find_one(where, {"_id": 1}) is not None
 
 
 async def change_loads(tx: Tx, organisation_id: str, contact_id: str, *, state: str, to: str) -> None:
@@ -137,6 +150,19 @@ async def save_published(tx: Tx, organisation_id: str, published: Iterable[Publi
     await tx.collection(PUBLISHED).upsert_many(changes)
 
 
+async def note_swept(db: Database, organisation_id: str, invoice_ids: Iterable[str], round_: str) -> None:
+    """These were seen in this round over everything."""
+    ids = [key_of(organisation_id, invoice_id) for invoice_id in invoice_ids]
+    await db.collection(PUBLISHED).update_many({"_id": {"$in": ids}}, {"$set": {"swept": round_}})
+
+
+async def published_unswept(reader: Reader, organisation_id: str, contact_id: str, round_: str) -> list[str]:
+    """Invoices of the contact that are told as shareable and were not seen in this round; at most a thousand."""
+    where = {"organisation_id": organisation_id, "contact_id": contact_id, "status": {"$in": sorted(SHAREABLE)}, "swept": {"$ne": round_}}
+    rows = await reader.collection(PUBLISHED).find(where, projection={"invoice_id": 1}, limit=1000)
+    return [row["invoice_id"] for row in rows]
+
+
 # Webhooks: what came and waits to be marked, and what is known of all that came
 
 
@@ -176,6 +202,13 @@ async def add_marks(where: Reader, marks: Iterable[tuple[str, str, str]]) -> Non
         for organisation_id, category, resource_id in marks
     ]
     await where.collection(MARKS).upsert_many(changes)
+
+
+async def marked_among(reader: Reader, organisation_id: str, category: str, resource_ids: Iterable[str]) -> set[str]:
+    """Those that wait to be looked at already."""
+    ids = [key_of(organisation_id, category, resource_id) for resource_id in resource_ids]
+    rows = await reader.collection(MARKS).find({"_id": {"$in": ids}, "state": "pending"}, projection={"resource_id": 1})
+    return {row["resource_id"] for row in rows}
 
 
 async def park_marks(tx: Tx, organisation_id: str, reasons: Mapping[str, str]) -> None:
@@ -225,15 +258,17 @@ async def ask_for_all_reconciliations(db: Database) -> None:
     await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, ASK)
 
 
-async def finish_pass(tx: Tx, row: Document, passed_at: datetime, seconds: float, price: float) -> None:
-    """The next pass is due in `seconds` and begins where this one did, at `passed_at`, or earlier where it was asked to meanwhile.
+async def finish_pass(tx: Tx, row: Document, found: Findings, seconds: float, price: float) -> None:
+    """The next pass is due in `seconds` and begins where this one did, or earlier where it was asked to meanwhile.
 
-    `price`: for how many seconds of an organisation's part of the day the calls of this pass stand. Raises LeaseLost.
+    One that found something is followed by another in any case. `price`: for how many seconds of an organisation's part of the day
+    the calls of this pass stand. Raises LeaseLost.
     """
     asked_back = {"$lt": ["$high_water", row["high_water"]]}
     paid_until = {"$add": [{"$max": ["$paid_until", "$$NOW"]}, int(price * 1000)]}
-    facts: Document = {"high_water": {"$cond": [asked_back, "$high_water", passed_at]}, "paid_until": paid_until}
-    facts |= {"passed_at": passed_at, "answered": row.get("asked", 0)}
+    facts: Document = {"high_water": {"$cond": [asked_back, "$high_water", found.read_at]}, "paid_until": paid_until}
+    facts |= {"passed_at": found.read_at, "answered": row.get("asked", 0) if found.nothing else None}
+    facts |= {"sweep": {"$literal": found.sweep.model_dump()}} if found.sweep else {}
     update = later(row, seconds, attempts=0, reported=0)
     await claims.finish(tx, RECONCILIATIONS, row, [{"$set": facts}, *update, {"$set": {"due_at": {"$max": ["$due_at", AFFORDABLE]}}}])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
@@ -17,7 +17,7 @@ from common.mongo import Database, DatabaseUnavailable, Document
 from xero_gateway import loads, marks, organisations, reconciliations, store, webhooks
 from xero_gateway.call_limits import BACKGROUND
 from xero_gateway.errors import XERO_PROBLEMS, XeroNeedsReauth, XeroTooLarge
-from xero_gateway.models import IDS_AT_ONCE, SILENCE, Findings, Load, wait_after
+from xero_gateway.models import IDS_AT_ONCE, SILENCE, SWEEP_CALLS, SWEEP_PAGE, Findings, Load, wait_after
 from xero_gateway.workers import LEASE_SECONDS, POLL_SECONDS, work_off
 from xero_gateway.xero import Xero
 
@@ -25,6 +25,7 @@ WEBHOOKS_AT_ONCE = 100
 WATCH_SECONDS = 10.0
 ALARM_SECONDS = 3600.0
 MISSING = Counter("xero_webhook_events_missing_total", "Events whose webhook never came, by Xero's own numbers")
+DRIFT = Counter("xero_drift_total", "What no webhook had told, by what found it; mended at once", ["found_by"])
 SILENT = Gauge("xero_webhook_silence_seconds", "Time since the last webhook; 0 when none ever came")
 log = get_logger()
 
@@ -181,7 +182,8 @@ class Reconciliation:
                     await store.give_back(db, store.RECONCILIATIONS, [row], self._every_seconds)
                     continue
                 found = await self._look(db, row)
-                await db.transact(reconciliations.finish_pass, row, found, self._every_seconds, self._calls_a_day)
+                drift = await db.transact(reconciliations.finish_pass, row, found, self._every_seconds, self._calls_a_day)
+                _report(organisation, drift)
             except XERO_PROBLEMS as problem:
                 await store.give_back(db, store.RECONCILIATIONS, [row], wait_after(problem, row["attempts"]))
 
@@ -193,10 +195,30 @@ class Reconciliation:
             invoices |= await reconciliations.news_among(db, organisation, heads.heads)
             calls += 1
         contacts: set[str] = set()
-        async for found in every_page(partial(self._xero.contacts_changed, db, organisation, since)):
-            contacts |= await reconciliations.contacts_of_interest(db, organisation, found.contacts)
+        async for page in every_page(partial(self._xero.contacts_changed, db, organisation, since)):
+            contacts |= await reconciliations.contacts_of_interest(db, organisation, page.contacts)
             calls += 1
-        return Findings(read_at=read_at, invoice_ids=frozenset(invoices), contact_ids=frozenset(contacts), calls=calls)
+        found = Findings(read_at=read_at, invoice_ids=frozenset(invoices), contact_ids=frozenset(contacts), calls=calls)
+        return await self._sweep(db, row, found)
+
+    async def _sweep(self, db: Database, row: Document, found: Findings) -> Findings:
+        """Goes on with the round over everything, a few pages at a time."""
+        organisation, sweep = row["organisation_id"], await reconciliations.next_sweep(db, row, found.read_at)
+        swept: set[str] = set()
+        calls = 0
+        while sweep and sweep.contact_id and calls < SWEEP_CALLS:
+            page = await self._xero.shareable_invoices(db, organisation, sweep.contact_id, sweep.page, SWEEP_PAGE)
+            wrong, sweep = await reconciliations.take_swept(db, organisation, sweep, page)
+            swept |= wrong
+            calls += 1
+        return found.model_copy(update={"swept_ids": frozenset(swept), "sweep": sweep, "calls": found.calls + calls})
+
+
+def _report(organisation: str, drift: Mapping[str, int]) -> None:
+    for found_by, number in drift.items():
+        DRIFT.labels(found_by).inc(number)
+    if drift:
+        log.warning("reconciliation.drift", organisation_id=organisation, **drift)
 
 
 class Paged(Protocol):

@@ -147,6 +147,16 @@ class InvoicesChanged(EventData, type="xero-gateway.invoices.changed.v1"):
         return self.contact_id
 
 
+class OrganisationChecked(EventData, type="xero-gateway.organisation.checked.v1"):
+    """Xero was asked at `checked_at` for everything that changed, and nothing was found that had not been told before.
+
+    `version` = checked_at in ms.
+    """
+
+    organisation_id: str
+    checked_at: dt.datetime
+
+
 class ContactChanged(EventData, type="xero-gateway.contact.changed.v1"):
     """A shared contact as it is now in Xero: renamed, archived or merged into another."""
 
