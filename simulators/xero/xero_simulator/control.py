@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from xero_simulator import actions, connections, day, ledger
-from xero_simulator.demo.plant import anchor_of, plant, start_new_day
+from xero_simulator.demo.plant import add_large, anchor_of, plant, start_new_day
 from xero_simulator.faults import Faults
 from xero_simulator.limits import Tier
 from xero_simulator.simulator import Running, Simulator
@@ -36,6 +36,11 @@ class Played(Body):
 class Locked(Body):
     tenant: str
     until: date | None = Field(None, description="The lock is taken away when absent")
+
+
+class Large(Body):
+    organisations: int = Field(1, ge=1, le=99)
+    invoices: int = Field(description="In each of them", ge=1, le=1_000_000)
 
 
 class Limits(Body):
@@ -208,6 +213,12 @@ async def play(simulator: Running, body: Played) -> dict[str, Any]:
 @router.get("/play")
 async def day_played(simulator: Running) -> dict[str, Any]:
     return {"running": simulator.day.running, "total": simulator.day.total, "done": simulator.day.done, "told": simulator.day.told}
+
+
+@router.post("/large", status_code=204)
+async def large(simulator: Running, body: Large) -> None:
+    """Organisations `large-01` and on, that the login `large` may choose: V-001 to V-050, V-001 with a fifth of the invoices."""
+    add_large(simulator.store, simulator.clock.now(), body.organisations, body.invoices)
 
 
 @router.post("/new-day", status_code=204)

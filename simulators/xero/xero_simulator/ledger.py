@@ -21,11 +21,22 @@ def cents(amount: Decimal) -> int:
 
 def save(store: Store, *documents: Contact | Invoice | Credit | Payment) -> None:
     """Adds or replaces documents."""
-    for kind, (table, row) in _ROWS.items():
+    for kind, (_, row) in _ROWS.items():
         rows = [row(document) for document in documents if type(document) is kind]
         if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            store.run_many(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+            save_rows(store, kind, rows)
+
+
+def row_of(document: Contact | Invoice | Credit | Payment) -> tuple[Any, ...]:
+    """What the store keeps of a document: its columns, the document itself last."""
+    row: tuple[Any, ...] = _ROWS[type(document)][1](document)
+    return row
+
+
+def save_rows(store: Store, kind: type, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Adds or replaces what `row_of` made of documents of that kind."""
+    table, width = _ROWS[kind][0], _WIDTHS[kind]
+    store.run_many(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * width)})", rows)
 
 
 def _contact_row(c: Contact) -> tuple[Any, ...]:
@@ -61,6 +72,7 @@ _ROWS: dict[type, tuple[str, Any]] = {
     Credit: ("credits", _credit_row),
     Payment: ("payments", _payment_row),
 }
+_WIDTHS: dict[type, int] = {Contact: 13, Invoice: 17, Credit: 13, Payment: 10}
 
 
 def organisations(store: Store) -> list[Organisation]:

@@ -12,7 +12,7 @@ from xero_simulator import __doc__ as description
 from xero_simulator import accounting, back_office, connections, control, control_books, deep_links, identity, pages
 from xero_simulator.books import Refused
 from xero_simulator.clock import Clock
-from xero_simulator.demo.plant import plant
+from xero_simulator.demo.plant import add_large, plant
 from xero_simulator.faults import Faults
 from xero_simulator.ledger import NotFound
 from xero_simulator.limits import Limiter
@@ -59,6 +59,9 @@ def build(settings: Settings) -> Simulator:
     clock, faults = Clock(store), Faults()
     if store.fact("seed") is None:
         plant(store, settings.seed, settings.anchor_day, clock.now())
+    wanted = f"{settings.large_organisations} {settings.large_invoices}"
+    if settings.large_invoices and store.fact("large") != wanted:
+        add_large(store, clock.now(), settings.large_organisations, settings.large_invoices)
     sender = Sender(settings, store, clock, faults)
     return Simulator(settings, store, clock, signing_key(store), faults, sender, Limiter(settings.app_tier))
 

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     app_tier: Tier = "core"
     anchor_day: date | None = None
     seed: int = 1
+    large_organisations: int = 1
+    large_invoices: int = 0
     product_url: str = "http://localhost:8080"
     inbox_url: str = "http://127.0.0.1:8182"
 

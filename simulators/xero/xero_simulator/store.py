@@ -2,7 +2,7 @@
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,13 @@ TABLES = {
 INDEXES = [
     "contacts(organisation, number)",
     "contacts(organisation, name)",
-    "invoices(organisation, contact)",
+    "contacts(organisation, search)",
+    "invoices(organisation, contact, id, status)",
     "invoices(organisation, number)",
-    "invoices(organisation, updated)",
+    "invoices(organisation, updated, id, status)",
+    "invoices(organisation, id, status)",
+    "invoices(organisation, search)",
+    "invoices(contact)",
     "credits(organisation, contact)",
     "payments(organisation, invoice)",
     "payments(invoice)",
@@ -81,6 +85,7 @@ class Store:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA cache_size=-65536")  # KiB; what 100,000 new invoices dirty stays in memory
         self._create_missing()
 
     def _create_missing(self) -> None:
@@ -108,7 +113,7 @@ class Store:
         """Runs one statement and answers how many rows it changed."""
         return self._db.execute(sql, values).rowcount
 
-    def run_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._db.executemany(sql, rows)
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:

@@ -7,8 +7,8 @@ from xero_simulator import actions, books, ledger, shapes, webhooks
 from xero_simulator.books import Refused
 from xero_simulator.documents import Allocation, Credit, Invoice
 from xero_simulator.inputs import GivenAllocation, GivenPayment, InvoiceReference
+from xero_simulator.lists import NothingHere, find_invoice
 from xero_simulator.shapes import Json
-from xero_simulator.store import fold
 from xero_simulator.write_documents import credit_note_of
 from xero_simulator.writes import Write
 
@@ -83,8 +83,7 @@ def _keep(write: Write, credit: Credit, invoice: Invoice) -> None:
 
 def _invoice(write: Write, given: InvoiceReference) -> Invoice:
     """By id or number, of this organisation only. Raises NotFound."""
-    sql = "SELECT doc FROM invoices WHERE organisation = ? AND (id = ? OR number = ?) ORDER BY type DESC"
-    row = write.simulator.store.row(sql, write.organisation.id, given.invoice_id, fold(given.invoice_number))
-    if row is None:
-        raise ledger.NotFound("The invoice was not found")
-    return Invoice.model_validate_json(row["doc"])
+    try:
+        return find_invoice(write.simulator.store, write.organisation, given.invoice_id or given.invoice_number or "")
+    except NothingHere:
+        raise ledger.NotFound("The invoice was not found") from None

@@ -82,13 +82,24 @@ LOGINS = [
     ("nobody", "Sam", "Lowe", "sam.lowe@nowhere.example", "No organisation yet"),
     ("adviser", "Grace", "Okoro", "grace.okoro@okoro-advisers.example", "Adviser to 40 organisations"),
 ]
+LARGE_LOGIN = "large"
 
 
 def logins(seed: int) -> list[Login]:
-    return [
-        Login(id=demo_id(seed, "login", key), key=key, given_name=given, family_name=family, email=email, about=about)
-        for key, given, family, email, about in LOGINS
-    ]
+    return [_login(seed, *row) for row in LOGINS]
+
+
+def _login(seed: int, key: str, given: str, family: str, email: str, about: str) -> Login:
+    return Login(id=demo_id(seed, "login", key), key=key, given_name=given, family_name=family, email=email, about=about)
+
+
+def large_login(seed: int) -> Login:
+    """Who may choose the large organisations, when there are any."""
+    return _login(seed, LARGE_LOGIN, "Vera", "Lang", "vera.lang@volume.example", "Many invoices, to measure with")
+
+
+def large_organisation(seed: int, place: int) -> Organisation:
+    return _organisation(seed, f"large-{place:02}", f"Volume Trading {place:02} Ltd", "GB", f"!v{place:02}lm", ["GBP"])
 
 
 def roles() -> dict[str, list[str]]:

@@ -5,9 +5,11 @@ from datetime import date, datetime, timedelta
 from xero_simulator import ledger
 from xero_simulator.demo import kowhai_contacts, kowhai_invoices, other_books, people, pike_contacts
 from xero_simulator.demo.plan import Plan
+from xero_simulator.demo.scale import plant_large
 from xero_simulator.documents import Dated, Organisation
 from xero_simulator.store import Store
 
+LARGE = "large"
 BOOKS = ("contacts", "invoices", "credits", "payments")
 
 
@@ -23,6 +25,24 @@ def plant(store: Store, seed: int, anchor: date | None, now: datetime) -> None:
         _write_books(store, seed, anchor, now)
 
 
+def add_large(store: Store, now: datetime, organisations: int, invoices: int) -> None:
+    """Adds that many large organisations with so many invoices each, once; a second call changes their number and size."""
+    with store.transaction():
+        login = people.large_login(int(store.fact("seed") or 1))
+        store.run("INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?)", login.id, login.key, 100, login.model_dump_json())
+        store.remember(LARGE, f"{organisations} {invoices}")
+        _write_large(store, now)
+
+
+def _write_large(store: Store, now: datetime) -> None:
+    organisations, invoices = (int(number) for number in (store.fact(LARGE) or "0 0").split())
+    for table in BOOKS:
+        store.run(f"DELETE FROM {table} WHERE organisation IN (SELECT id FROM organisations WHERE key LIKE 'large-%')")
+    fixed = store.fact("anchor_day")
+    anchor = date.fromisoformat(fixed) if fixed else None
+    plant_large(store, int(store.fact("seed") or 1), anchor, now, organisations, invoices)
+
+
 def start_new_day(store: Store, now: datetime) -> None:
     """The books again, with today as anchor day; connections and logins stay. Every update time is newer than any before."""
     seed = int(store.fact("seed") or 1)
@@ -31,6 +51,7 @@ def start_new_day(store: Store, now: datetime) -> None:
         store.remember("anchor_moment", now.isoformat())
         store.empty(*BOOKS)
         _write_books(store, seed, None, now, changed=now + timedelta(milliseconds=1))
+        _write_large(store, now)
 
 
 def anchor_of(store: Store, organisation: Organisation) -> date:
