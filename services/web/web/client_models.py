@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -90,11 +91,81 @@ class SenderInvoices(InvoiceList):
     sender: Sender
 
 
+class Change(Answer):
+    """A field before and after, as texts: dates in ISO form, money in hundredths; `lines` tells how many."""
+
+    field: str
+    before: str
+    after: str
+
+
+class Happening(Answer):
+    """One thing that happened to an invoice: `at` a moment, or `on` a day known from Xero alone. After it `left` is to pay, where known."""
+
+    kind: str
+    at: datetime | None = None
+    on: date | None = None
+    settlement: str | None = None
+    amount: int | None = None
+    left: int | None = None
+    changes: Sequence[Change] = ()
+
+
 class OneInvoice(Answer):
-    """One invoice in full."""
+    """One invoice in full; the timeline begins with the oldest."""
 
     sender: Sender
     invoice: Invoice
     standing: Standing
     today: date
     as_of: datetime
+    timeline: Sequence[Happening] = ()
+
+
+class PdfGrant(Answer):
+    """The right to Xero's PDF, and what to draw while Xero is away."""
+
+    token: str
+    shown: OneInvoice
+
+
+class Moment(Answer):
+    """One opening or download."""
+
+    at: datetime
+    kind: Literal["opened", "downloaded"]
+
+
+class Viewing(Answer):
+    """What one address did with one invoice; `number` is that of the invoice, where it is stored."""
+
+    share_id: str
+    email: str
+    invoice_id: str
+    number: str | None = None
+    opened: int
+    downloaded: int
+    first_at: datetime
+    last_at: datetime
+    moments: Sequence[Moment] = ()
+
+
+class StoredInvoice(Answer):
+    """One stored invoice for its provider, with who opened it, the last one first."""
+
+    invoice: Invoice
+    standing: Standing
+    today: date
+    as_of: datetime
+    timeline: Sequence[Happening] = ()
+    viewings: Sequence[Viewing] = ()
+
+
+class XeroInvoice(Answer):
+    """One invoice as Xero holds it now, and where to open it there."""
+
+    invoice: Invoice
+    standing: Standing
+    today: date
+    as_of: datetime
+    link: str

@@ -54,6 +54,7 @@ class Upstream:
         self.too_soon: int | None = None
         self.mail_failing_since: str | None = None
         self.down: set[str] = set()
+        self.declined: list[tuple[str, str, str]] = []
         self.calls: list[str] = []
         self.app = _app(self)
 
@@ -91,7 +92,8 @@ async def a_site(keys: Path, upstream: Upstream, public_url: str = "https://invo
     """The web service, its two services behind it over real HTTP."""
     async with served(upstream.app) as behind:
         app = create_app(Settings(keys_dir=keys / "web", public_keys_dir=keys / "public", public_url=public_url,
-                                  portal_url=f"{behind}/portal", sharing_url=f"{behind}/sharing", **knobs))  # fmt: skip
+                                  portal_url=f"{behind}/portal", sharing_url=f"{behind}/sharing",
+                                  xero_gateway_url=f"{behind}/gateway", **knobs))  # fmt: skip
         yield app
         await app.state.services.aclose()
 
@@ -279,7 +281,33 @@ def _sharing(app: FastAPI, upstream: Upstream) -> None:
         found = next((item for item in held["invoices"] if item["invoice_id"] == invoice_id), None)
         if found is None:
             return _problem(404, "not_found")
-        return {"sender": held["sender"], "invoice": found, "standing": standing_of(found), "today": str(TODAY), "as_of": _z(NOW)}
+        return _one(held, found)
+
+    @app.post("/sharing/internal/client/senders/{organisation}/invoices/{invoice_id}/pdf")
+    async def grant(organisation: str, invoice_id: str, authorization: str = Header()) -> Any:
+        shown = await invoice(organisation, invoice_id, authorization)
+        return shown if isinstance(shown, Response) else {"token": f"right to {invoice_id}", "shown": shown}
+
+    @app.post("/sharing/internal/client/senders/{organisation}/decline")
+    async def decline(organisation: str, contact: str = "", authorization: str = Header()) -> Any:
+        held = upstream.senders.get(_bearer(authorization), {}).pop(organisation, None)
+        upstream.declined.append((_bearer(authorization), organisation, contact))
+        return _problem(404, "not_found") if held is None else {"declined": 1}
+
+    @app.get("/gateway/internal/invoice-pdf")
+    async def pdf(authorization: str = Header()) -> Response:
+        return Response(b"%PDF of " + _bearer(authorization).encode(), media_type="application/pdf")
+
+
+def _one(held: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    issued = {"kind": "issued", "on": found["date"]}
+    moved = {"field": "due_date", "before": "2026-11-20", "after": found["due_date"] or ""}
+    changed = {"kind": "changed", "at": _z(NOW), "changes": [moved, {"field": "total", "before": "45000", "after": str(found["total"])}]}
+    parts = [{"kind": "settled", "on": part["date"], "settlement": part["kind"], "amount": part["amount"]} for part in found["payments"]]
+    return {
+        "sender": held["sender"], "invoice": found, "standing": standing_of(found), "today": str(TODAY), "as_of": _z(NOW),
+        "timeline": [issued, changed, *parts],
+    }  # fmt: skip
 
 
 def _inspected(link: Link | None, browser: str, signed_in_as: str | None) -> dict[str, Any]:

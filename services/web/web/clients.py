@@ -17,7 +17,18 @@ from fastapi import Depends, Request
 
 from common.errors import NotFound
 from common.http import ServiceClient
-from web.client_models import Home, LinkState, MailServer, OneInvoice, SenderInvoices, SignedIn
+from web.client_models import (
+    Home,
+    LinkState,
+    MailServer,
+    OneInvoice,
+    PdfGrant,
+    SenderInvoices,
+    SignedIn,
+    StoredInvoice,
+    Viewing,
+    XeroInvoice,
+)
 from web.models import (
     AddressUse,
     CallsLeft,
@@ -116,6 +127,14 @@ class GatewayClient:
         """A contact's invoices; `wanted` holds view, search, page, date_from, date_to where they are asked for."""
         return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
 
+    async def invoice(self, token: str, org: str, invoice_id: str) -> XeroInvoice:
+        """One invoice as it is now."""
+        return XeroInvoice.model_validate(await self.http.get(f"{_org(org)}/invoices/{invoice_id}", token=token))
+
+    async def pdf(self, right: str) -> bytes:
+        """Xero's own PDF of the invoice this right names. Raises Conflict when that invoice is no longer as it was granted."""
+        return await self.http.download("/internal/invoice-pdf", token=right)
+
     async def load(self, token: str, org: str, load_id: str) -> Load:
         """How far the first load of a share is and why it waits."""
         return Load.model_validate(await self.http.get(f"{_org(org)}/loads/{load_id}", token=token))
@@ -200,6 +219,23 @@ class SharingClient:
         """Mails the invitation of a live access again."""
         return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/resend", token=token))
 
+    async def stored_invoice(self, token: str, org: str, contact: str, invoice_id: str) -> StoredInvoice:
+        """One stored invoice with its history and who opened it. Raises NotFound when it is not stored under this contact."""
+        return StoredInvoice.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices/{invoice_id}", token=token))
+
+    async def viewings(self, token: str, org: str, share: str) -> list[Viewing]:
+        """What was opened through an access, the last one first."""
+        answer = await self.http.get(f"{_org(org)}/shares/{share}/viewings", token=token)
+        return [Viewing.model_validate(viewing) for viewing in answer["viewings"]]
+
+    async def preview_sender(self, token: str, org: str, share: str, wanted: dict[str, str]) -> SenderInvoices:
+        """The client's page of one access, for its provider. Raises NotFound when it ended."""
+        return SenderInvoices.model_validate(await self.http.get(f"{_org(org)}/shares/{share}/preview", params=wanted, token=token))
+
+    async def preview_invoice(self, token: str, org: str, share: str, invoice_id: str) -> OneInvoice:
+        """The client's page of one invoice, for its provider."""
+        return OneInvoice.model_validate(await self.http.get(f"{_org(org)}/shares/{share}/preview/{invoice_id}", token=token))
+
     async def stored_invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
         """The same as GatewayClient.invoices from what is stored. Raises NotFound when nothing is."""
         return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
@@ -218,9 +254,13 @@ class SharingClient:
         """One invoice with its lines."""
         return OneInvoice.model_validate(await self.http.get(f"{_sender(org)}/invoices/{_plain(invoice_id)}", token=token))
 
-    async def close(self, token: str, org: str, contact: str) -> None:
+    async def grant_pdf(self, token: str, org: str, invoice_id: str) -> PdfGrant:
+        """The right to one invoice's PDF, which counts as a download."""
+        return PdfGrant.model_validate(await self.http.post(f"{_sender(org)}/invoices/{_plain(invoice_id)}/pdf", token=token))
+
+    async def decline(self, token: str, org: str, contact: str) -> None:
         """Ends what this client may see of a sender, of one contact when it is named. Raises NotFound when that is nothing."""
-        await self.http.post(f"{_sender(org)}/close{'?' + urlencode({'contact': contact}) if contact else ''}", token=token)
+        await self.http.post(f"{_sender(org)}/decline{'?' + urlencode({'contact': contact}) if contact else ''}", token=token)
 
     async def invitation_sender(self, token: str, invitation: str) -> str:
         """The organisation behind an invitation to this client's own address. Raises NotFound for every other one."""

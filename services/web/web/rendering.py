@@ -4,7 +4,7 @@ Interface for pages: `render(request, "portal/home.html", status=200, time_zone=
 - `_("…{…}")` texts: `_("Continue to %(org)s", org=name)`, `ngettext("%(num)s invoice", "%(num)s invoices", n)`; values are escaped
 - `form_token(side)` the hidden field, `static("app.css")` the address of a static file, `here(page=2, search=None)` this address with
   other query values (None takes one away), `reader` (web.formats.Reader), `demo_links`, `current_path`
-- filters: `amount(minor, currency)` is the macro to use for money; `value|figures(currency)`, `value|number`, `date|day`,
+- filters: `amount(minor, currency)` is the macro to use for money; `value|figures(currency)`, `value|number`, `date|day`, `text|iso_day`,
   `date|short_day(today)`, `moment|ago` and `moment|moment` and `moment|clock` (give a `<time>` element), `id|tint`, `name|initials`
 - `now` the time of the request
 """
@@ -127,6 +127,7 @@ FILTERS = {
     "number": lambda text: _reader.get().number(text),
     "day": lambda day: _day(day, _reader.get().day(day)),
     "short_day": lambda day, today: _day(day, _reader.get().short_day(day, today)),
+    "iso_day": lambda text: _day(date.fromisoformat(text), _reader.get().day(date.fromisoformat(text))),
     "ago": _ago,
     "moment": _moment,
     "clock": _clock,

@@ -120,6 +120,31 @@ def a_ledger() -> list[dict[str, Any]]:
     ]
 
 
+def a_viewing(access: int = 1, **changes: Any) -> dict[str, Any]:
+    """What the address of that access did with the first invoice."""
+    at = _z(NOW - timedelta(hours=3))
+    viewing = {"share_id": f"shr_{access:026d}", "email": f"accounts{access}@rata.example", "invoice_id": FIRST, "number": "INV-1042",
+               "opened": 2, "downloaded": 1, "first_at": _z(NOW - timedelta(days=2)), "last_at": at,
+               "moments": [{"at": at, "kind": "opened"}, {"at": at, "kind": "downloaded"}]}  # fmt: skip
+    return viewing | changes
+
+
+FIRST = "9a000000-0000-4000-8000-000000001042"
+A_MOMENT = f"{TODAY}T00:00:00Z"
+A_SENDER = {
+    "organisation_id": KOWHAI,
+    "name": "Kōwhai & Hart Studio Ltd",
+    "contacts": [{"contact_id": RATA, "name": "Rātā Joinery Ltd"}],
+    "as_of": A_MOMENT,
+    "not_updating_since": None,
+}
+A_TIMELINE = [
+    {"kind": "issued", "on": "2026-05-01"},
+    {"kind": "changed", "at": A_MOMENT, "changes": [{"field": "reference", "before": "a", "after": "b"}]},
+    {"kind": "settled", "on": "2026-05-09", "at": A_MOMENT, "settlement": "payment", "amount": 5000, "left": 41000},
+]
+
+
 class Upstream:
     """What the services behind the pages hold. Names in `failing` answer with (status, code); `refusing_shares` fails invitations alone,
     `not_ending` the ending of these."""
@@ -134,6 +159,8 @@ class Upstream:
         self.invoices: dict[str, list[dict[str, Any]]] = {RATA: a_ledger()}
         self.left_out: dict[str, dict[str, int]] = {DRAFTS_ONLY: {"draft": 3, "bill": 2}, RATA: {"draft": 1, "bill": 2, "voided": 1}}
         self.shares: list[dict[str, Any]] = []
+        self.in_full: dict[str, dict[str, Any]] = {}
+        self.viewings: list[dict[str, Any]] = []
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
         self.not_ending: set[str] = set()
@@ -269,6 +296,15 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
     async def connection_test() -> dict[str, Any]:
         return {"outcome": up.test_outcome}
 
+    @app.get(f"{base}/invoices/{{invoice}}")
+    async def invoice(invoice: str) -> Response:
+        if invoice not in up.in_full:
+            return _problem(404, "not_found")
+        found = up.in_full[invoice]
+        return JSONResponse(
+            {"invoice": found, "standing": "open", "today": str(TODAY), "as_of": _z(NOW), "link": "https://go.xero.example/9"}
+        )
+
     @app.get(f"{base}/loads/{{load}}")
     async def load(load: str) -> Response:
         return JSONResponse(up.loads[load]) if load in up.loads else _problem(404, "not_found")
@@ -322,6 +358,28 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
         wanted = [share for share in up.shares if (share["id"] in id if id else share["state"] != "ended")]
         wanted.sort(key=lambda share: str(share["mail"] != "failed"))
         return {"shares": wanted[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(wanted)}
+
+    @app.get(f"{base}/contacts/{{contact}}/invoices/{{invoice}}")
+    async def stored_invoice(contact: str, invoice: str) -> Response:
+        if invoice not in up.in_full or not up.shares:
+            return _problem(404, "not_found")
+        about = {"standing": "open", "today": str(TODAY), "as_of": _z(NOW), "timeline": A_TIMELINE}
+        return JSONResponse({"invoice": up.in_full[invoice], "viewings": up.viewings, **about})
+
+    @app.get(f"{base}/shares/{{share}}/viewings")
+    async def viewings(share: str) -> dict[str, Any]:
+        return {"viewings": [viewing for viewing in up.viewings if viewing["share_id"] == share]}
+
+    @app.get(f"{base}/shares/{{share}}/preview")
+    async def preview(share: str, view: str = "to_pay", search: str = "", page: int = 1) -> dict[str, Any]:
+        return _invoice_list(up, RATA, view.replace("to_pay", "unpaid"), search, page) | {"sender": A_SENDER, "view": view}
+
+    @app.get(f"{base}/shares/{{share}}/preview/{{invoice}}")
+    async def preview_invoice(share: str, invoice: str) -> Response:
+        if invoice not in up.in_full:
+            return _problem(404, "not_found")
+        about = {"standing": "open", "today": str(TODAY), "as_of": _z(NOW), "timeline": A_TIMELINE}
+        return JSONResponse({"sender": A_SENDER, "invoice": up.in_full[invoice], **about})
 
     @app.post(f"{base}/shares/end")
     async def end_many(asked: dict[str, Any]) -> dict[str, Any]:

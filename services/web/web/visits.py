@@ -17,6 +17,9 @@ from web.security import form_of, session
 
 OrganisationId = Annotated[str, Path(pattern=r"^org_[0-9A-HJKMNP-TV-Z]{26}$")]
 ContactId = Annotated[str, Path(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+InvoiceId = ContactId
+"""Xero names both by UUIDs."""
+
 SHARE_ID = r"^shr_[0-9A-HJKMNP-TV-Z]{26}$"
 ShareId = Annotated[str, Path(pattern=SHARE_ID)]
 PageNumber = Annotated[int, Query(ge=1, le=100_000)]

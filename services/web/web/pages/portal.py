@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
 
-from common.errors import NotFound, NotSignedIn
+from common.clock import utc_now
+from common.errors import Conflict, NotFound, NotSignedIn, Unavailable
+from web import formats
 from web.client_models import Due, Sender, SenderInvoices
+from web.drawn_invoice import draw
 from web.models import InvoiceRow
 from web.pages.client_visit import Visitor, services_of, visitor
 from web.pages.invoice_figures import figures_of
 from web.rendering import render
+from web.security import form_of
 
 VIEWS = ("to_pay", "overdue", "paid", "all")
 PAGE_SIZE = 50
@@ -83,6 +91,11 @@ def by_contact(rows: Sequence[InvoiceRow], sender: Sender) -> list[Group]:
     return [Group(name, [row for row in rows if row.contact_name == name]) for name in names]
 
 
+def dues_of(found: SenderInvoices) -> list[Due]:
+    """What is to pay of a sender's invoices, in the currencies in which anything is."""
+    return [Due(currency=total.currency, overdue=total.overdue, to_pay=total.unpaid) for total in found.totals if total.unpaid]
+
+
 def filters_of(query: Mapping[str, str]) -> Filters:
     """The filters in an address."""
     page = query.get("page", "")
@@ -105,6 +118,7 @@ async def signed_in_client(request: Request) -> Visitor:
 
 
 Client = Annotated[Visitor, Depends(signed_in_client)]
+PressedForm = Annotated[FormData, Depends(form_of("client"))]
 router = APIRouter(route_class=ClientRoute)
 
 
@@ -114,7 +128,8 @@ async def home(request: Request, client: Client) -> Response:
     found = await services_of(request).sharing.client_home(client.token)
     groups = {sender.organisation_id: by_contact(sender.unpaid, sender) for sender in found.senders}
     today = {sender.organisation_id: sender.today for sender in found.senders}
-    return render(request, "client/home.html", client=client, home=found, groups=groups, today=today)
+    declined = "declined" in request.query_params
+    return render(request, "client/home.html", client=client, home=found, groups=groups, today=today, declined=declined)
 
 
 @router.get("/invoices/{organisation_id}")
@@ -132,10 +147,41 @@ async def sender(request: Request, organisation_id: str, client: Client) -> Resp
         sender=found.sender,
         found=found,
         groups=by_contact(found.invoices, found.sender),
-        totals=[Due(currency=total.currency, overdue=total.overdue, to_pay=total.unpaid) for total in found.totals if total.unpaid],
+        totals=dues_of(found),
         filters=filters,
         last_paid=await _last_paid(request, organisation_id, client, found, filters),
     )
+
+
+@router.get("/invoices/{organisation_id}/{invoice_id}/pdf")
+async def pdf(request: Request, organisation_id: str, invoice_id: str, client: Client) -> Response:
+    """Xero's own PDF of the stored version, which sharing has counted and granted; drawn from that version while Xero is away."""
+    services = services_of(request)
+    granted = await services.sharing.grant_pdf(client.token, organisation_id, invoice_id)
+    try:
+        content = await services.gateway.pdf(granted.token)
+    except (Unavailable, Conflict):
+        time_zone = request.app.state.settings.default_time_zone
+        reader = formats.reader(request.headers.get("accept-language", ""), time_zone, utc_now())
+        content = await asyncio.to_thread(draw, granted.shown, reader)
+    name = quote(f"{granted.shown.invoice.number or 'invoice'}.pdf", safe="")
+    return Response(content, media_type="application/pdf", headers={"content-disposition": f"inline; filename*=UTF-8''{name}"})
+
+
+@router.get("/invoices/{organisation_id}/decline")
+async def ask_before_declining(request: Request, organisation_id: str, client: Client) -> Response:
+    """Asks before this address gives its access back, to everything of a sender or to one contact's invoices."""
+    found = await services_of(request).sharing.client_sender(client.token, organisation_id, {})
+    contact = next((one for one in found.sender.contacts if one.contact_id == request.query_params.get("contact")), None)
+    return render(request, "client/decline.html", client=client, sender=found.sender, contact=contact)
+
+
+@router.post("/invoices/{organisation_id}/decline")
+async def decline(request: Request, organisation_id: str, client: Client, form: PressedForm) -> Response:
+    """Ends it before answering; pressed again it leads home the same."""
+    with contextlib.suppress(NotFound):
+        await services_of(request).sharing.decline(client.token, organisation_id, str(form.get("contact", ""))[:LONGEST_SEARCH])
+    return RedirectResponse("/invoices?declined=1", 303)
 
 
 @router.get("/invoices/{organisation_id}/{invoice_id}")
