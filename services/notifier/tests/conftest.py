@@ -1,7 +1,6 @@
 """notifier with its real database and the inbox simulator's mail server on a real port."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +8,18 @@ import pytest
 
 from common.crypto import KeyRing
 from common.testing import Harness, HarnessFactory
-from inbox_simulator.faults import Fault, Faults, Mode
-from inbox_simulator.mails import Mail
-from inbox_simulator.smtp import listening
-from inbox_simulator.store import Store
-from local.processes import free_ports
 from notifier.mailer import Mailer
 from notifier.main import create_app
 from notifier.settings import Settings
-from notifier.testing import Events
+from notifier.testing import Events, Inbox, an_inbox
 
 PUBLIC = "https://invoices.example"
 
 
-@dataclass
-class Inbox:
-    """What arrived, and what shall go wrong."""
-
-    port: int
-    store: Store
-    faults: Faults
-
-    def fails(self, mode: Mode, count: int | None = None) -> None:
-        self.faults.current = Fault(mode=mode, count=count)
-
-    @property
-    def mails(self) -> list[Mail]:
-        """Oldest first."""
-        return self.store.list_mails()[::-1]
-
-
 @pytest.fixture
 async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
-    (port,) = free_ports(1)
-    store, faults = Store(tmp_path), Faults()
-    async with listening("127.0.0.1", port, store, faults):
-        yield Inbox(port, store, faults)
-    store.close()
+    async with an_inbox(tmp_path) as inbox:
+        yield inbox
 
 
 @pytest.fixture

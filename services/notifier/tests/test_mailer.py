@@ -17,7 +17,7 @@ from notifier import store
 from notifier.mailer import Mailer, judged
 from notifier.main import create_app
 from notifier.settings import Settings
-from notifier.testing import YOU, Events
+from notifier.testing import YOU, Events, weather
 
 Send = Callable[[], Awaitable[None]]
 
@@ -191,6 +191,15 @@ async def test_two_mailers_send_every_mail_once(notifier: Harness, events: Event
     await asyncio.gather(all_due(notifier.app.state.mailer), all_due(second), all_due(second))
     assert sorted(arrived.rcpt_to[0] for arrived in inbox.mails) == sorted(f"client{number}@demo.example" for number in range(30))
     assert len(await notifier.published(EmailSent)) == 30
+
+
+async def test_through_every_trouble_each_mail_arrives_or_is_reported_and_only_cuts_make_doubles(
+    notifier: Harness, events: Events, inbox: Any, second: Mailer
+) -> None:
+    """A tenth of the count of tests/prove/test_mails.py."""
+    left = await weather(notifier, inbox, events, [notifier.app.state.mailer, second], 12)
+    assert left.mailed | left.reported == {f"client{number}@demo.example" for number in range(12)}
+    assert left.doubles + len(left.mailed & left.reported) <= left.cuts
 
 
 async def test_a_stop_waits_for_the_mail_being_sent(notifier: Harness, events: Events, inbox: Any) -> None:
