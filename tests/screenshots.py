@@ -147,6 +147,9 @@ class Album:
         await self.take(page, "end-access")
         await self.visit(page, f"/o/{org}/shares", "shares")
         await self.visit(page, f"/o/{org}/settings", "settings")
+        await self.visit(page, f"/o/{org}/leave", "leave")
+        for way in ("disconnect", "end-access", "delete"):
+            await self.visit(page, f"/o/{org}/leave/{way}", f"leave-{way}")
         await self.without_xero(page, base)
         await self.second_organisation(tenants[LLP])
 

@@ -26,8 +26,10 @@ router = APIRouter(prefix="/internal/leavings")
 
 
 class AskedOrganisation(BaseModel):
+    """An account can be deleted without an organisation: then `organisation_id` is None."""
+
     session: Secret
-    organisation_id: str
+    organisation_id: str | None = None
 
 
 class Choice(AskedOrganisation):
@@ -59,7 +61,7 @@ class UnderWay(BaseModel):
 class LeavingView(BaseModel):
     """The organisation asked for, all of the account, the one asked for among them, and what is under way."""
 
-    organisation: AffectedView
+    organisation: AffectedView | None
     account: list[AffectedView]
     under_way: UnderWay | None
 
@@ -75,12 +77,12 @@ async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db:
     """401, 404 as identify; 503 when sharing does not say what there is to end."""
     found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
     affected = await leavings.affected_by(db, found.provider.id, found.organisations)
-    accesses = await _sharing(request).look([each.organisation.id for each in affected])
+    accesses = await _sharing(request).look([each.organisation.id for each in affected]) if affected else {}
     views = [_view(each, accesses[each.organisation.id]) for each in affected]
     rows = await leaving_store.list_under_way(db, found.provider.id)
     here = next((row for row in rows if row["kind"] == "delete" or row["organisation_id"] == asked.organisation_id), None)
     return LeavingView(
-        organisation=next(view for view in views if view.organisation_id == asked.organisation_id),
+        organisation=next((view for view in views if view.organisation_id == asked.organisation_id), None),
         account=views,
         under_way=UnderWay(kind=here["kind"], since=here["began_at"], tells_xero=here["step"] == "xero") if here else None,
     )
@@ -90,16 +92,17 @@ async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db:
 async def leave(_caller: FromWeb, choice: Choice, request: Request, db: Db) -> Left:
     """All that ends here has ended when this answers. 503 when sharing does not answer: then nothing was done. 409 when it is under way."""
     found = await sessions.identify(db, digest(choice.session), choice.organisation_id)
-    if found.organisation is None:
+    if found.organisation is None and choice.kind != "delete":
         raise NotFound
-    concerned = found.organisations if choice.kind == "delete" else [found.organisation]
+    opened = found.organisation.id if found.organisation else ""
+    concerned = found.organisations if choice.kind == "delete" else [it for it in found.organisations if it.id == opened]
     affected = await leavings.affected_by(db, found.provider.id, concerned)
-    own = await leaving_store.find_own_connection(db, found.provider.id, choice.organisation_id)
+    own = await leaving_store.find_own_connection(db, found.provider.id, opened)
     tokens = await store.find_token_set_of(db, found.provider.id)
     held = (own[0].id if own else None, tokens.id if tokens else None)
     departures: Departures = request.app.state.departures
-    await departures.begin(db, leavings.leaving_of(choice.kind, found.provider, choice.organisation_id, held, affected, choice.end))
-    return Left(opens=choice.kind != "delete" and await _opens(db, found.provider.id, choice.organisation_id))
+    await departures.begin(db, leavings.leaving_of(choice.kind, found.provider, opened, held, affected, choice.end))
+    return Left(opens=choice.kind != "delete" and await _opens(db, found.provider.id, opened))
 
 
 async def _opens(db: Database, provider_id: str, organisation_id: str) -> bool:

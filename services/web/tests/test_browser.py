@@ -37,6 +37,8 @@ ALWAYS = {
     "shares": f"/o/{KOWHAI}/shares",
     "end many": f"/o/{KOWHAI}/shares/end?share=shr_{1:026d}&share=shr_{5:026d}",
     "settings": f"/o/{KOWHAI}/settings",
+    "leave": f"/o/{KOWHAI}/leave",
+    "leave by deleting": f"/o/{KOWHAI}/leave/delete",
     "settings, tested": f"/o/{KOWHAI}/settings?test=scope",
     "account": "/me",
     "help": "/help",
@@ -58,6 +60,7 @@ class Visitor:
 
 def a_full_upstream() -> Upstream:
     up = Upstream()
+    up.leaving = {"colleagues": {KOWHAI: 1}, "ending": {KOWHAI: 12}, "under_way": None}
     up.shares = [
         a_share(1, email=f"{'long' * 15}@{'sub.' * 20}rata.example"),
         a_share(2, state="preparing", load_id="l1", load={"stored": 640, "total": 1200}, mail=None, last_seen_at=None),
@@ -106,6 +109,7 @@ async def faults_on(page: Page) -> list[str]:
     return [f"{fault['id']}: {fault['nodes'][0]['html'][:160]}" for fault in result.response["violations"]]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (360, "light"), (360, "dark")])
 async def test_no_page_has_a_fault_that_axe_can_find(visitor: Visitor, width: int, scheme: str) -> None:
     await visitor.page.set_viewport_size({"width": width, "height": 900})

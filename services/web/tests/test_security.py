@@ -16,7 +16,17 @@ from web.testing import KOWHAI, RATA, SESSION, Upstream, a_share, a_site
 
 CLIENT = f"/o/{KOWHAI}/clients/{RATA}"
 SHARE = f"shr_{1:026d}"
-IDS = {"org": KOWHAI, "contact": RATA, "share": SHARE, "token": "t", "invitation": "i", "invoice": "i", "name": "n", "topic": "t"}
+IDS = {
+    "org": KOWHAI,
+    "contact": RATA,
+    "share": SHARE,
+    "token": "t",
+    "invitation": "i",
+    "invoice": "i",
+    "name": "n",
+    "topic": "t",
+    "way": "delete",
+}
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ from web.models import (
     Ended,
     Invited,
     InvoiceList,
+    Leaving,
+    LeavingKind,
     Load,
     ProviderIdentity,
     Share,
@@ -90,6 +92,19 @@ class AuthClient:
     async def connection(self, session: str, org: str) -> Connection:
         """An organisation's connection. Raises NotSignedIn, and NotFound for an organisation that login does not have."""
         return Connection.model_validate(await self.http.post(f"{_org(org)}/connection", json={"session": session}))
+
+    async def leaving(self, session: str, org: str | None) -> Leaving:
+        """What each way to leave would end. Raises NotSignedIn, and NotFound for an organisation that login does not have."""
+        asked = {"session": session, "organisation_id": org}
+        return Leaving.model_validate(await self.http.post("/internal/leavings/look", json=asked))
+
+    async def leave(self, session: str, org: str | None, kind: LeavingKind, end: Sequence[str] = ()) -> bool:
+        """Leaves; whether the organisation's pages still open. Raises as `leaving`, Conflict `leaving_under_way`.
+
+        Raises Unavailable when access cannot be ended; then nothing was done. `end`: organisations of colleagues to end too.
+        """
+        asked = {"session": session, "organisation_id": org, "kind": kind, "end": list(end)}
+        return bool((await self.http.post("/internal/leavings", json=asked))["opens"])
 
     async def sessions(self, session: str) -> list[Device]:
         """Every browser signed in as the same provider, used last first. Raises NotSignedIn."""

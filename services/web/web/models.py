@@ -115,6 +115,37 @@ class Updates(Answer):
     checked_every_seconds: int
 
 
+LeavingKind = Literal["disconnect", "end_access", "delete"]
+
+
+class Affected(Answer):
+    """An organisation of somebody who leaves: its live accesses, while all are being ended how many there were at first, and how many
+    colleagues work in it with logins of their own."""
+
+    organisation_id: str
+    name: str
+    connected: bool
+    accesses: int
+    ending: int | None = None
+    colleagues: int
+
+
+class LeavingUnderWay(Answer):
+    """A way to leave that was chosen and goes on. `tells_xero`: only Xero has yet to answer."""
+
+    kind: LeavingKind
+    since: datetime
+    tells_xero: bool
+
+
+class Leaving(Answer):
+    """What leaving would end: in the organisation of the page, if it is about one, and in all of the account."""
+
+    organisation: Affected | None
+    account: list[Affected]
+    under_way: LeavingUnderWay | None
+
+
 class ContactRow(Answer):
     """A contact of Xero in a list."""
 

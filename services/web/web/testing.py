@@ -175,6 +175,8 @@ class Upstream:
         self.calls_left: dict[str, Any] = {"left": 4812, "a_day": 5000, "resets_at": None, "paused": None, "paused_until": None}
         self.updates: dict[str, Any] = {"instant": False, "last_webhook_at": None, "checked_at": None, "checked_every_seconds": 900}
         self.test_outcome = "ok"
+        self.leaving: dict[str, Any] = {"colleagues": {}, "ending": {}, "under_way": None}
+        self.left: list[dict[str, Any]] = []
         self.signed_out: list[str] = []
         self.calls: list[str] = []
         self.invited: list[dict[str, Any]] = []
@@ -231,6 +233,7 @@ def _app(up: Upstream) -> FastAPI:
         return answer
 
     _add_auth(app, up)
+    _add_leaving(app, up)
     _add_gateway(app, up)
     _add_sharing(app, up)
     return app
@@ -264,6 +267,35 @@ def _add_auth(app: FastAPI, up: Upstream) -> None:
     @app.post("/auth/internal/sessions/end-other", status_code=204)
     async def end_other(asked: dict[str, Any]) -> None:
         up.signed_out.append(asked["other"])
+
+
+def _add_leaving(app: FastAPI, up: Upstream) -> None:
+    @app.post("/auth/internal/leavings/look")
+    async def look(asked: dict[str, Any]) -> dict[str, Any]:
+        account = [_affected(up, organisation) for organisation in up.organisations]
+        here = next((each for each in account if each["organisation_id"] == asked["organisation_id"]), None)
+        return {"organisation": here, "account": account, "under_way": up.leaving["under_way"]}
+
+    @app.post("/auth/internal/leavings")
+    async def leave(asked: dict[str, Any]) -> Response:
+        if up.refusing_shares:
+            return _problem(503, "sharing_unavailable")
+        if up.leaving["under_way"]:
+            return _problem(409, "leaving_under_way")
+        up.left.append(asked)
+        return JSONResponse({"opens": asked["kind"] != "delete" and not up.leaving["colleagues"].get(asked["organisation_id"])})
+
+
+def _affected(up: Upstream, organisation: dict[str, Any]) -> dict[str, Any]:
+    id = organisation["id"]
+    return {
+        "organisation_id": id,
+        "name": organisation["name"],
+        "connected": organisation["state"] != "disconnected",
+        "accesses": len([share for share in up.shares if share["state"] != "ended" and share["organisation_id"] == id]),
+        "ending": up.leaving["ending"].get(id),
+        "colleagues": up.leaving["colleagues"].get(id, 0),
+    }
 
 
 def _add_gateway(app: FastAPI, up: Upstream) -> None:

@@ -38,7 +38,7 @@ async def home(request: Request, services: Behind) -> Response:
         xero=outcome if outcome in XERO_OUTCOMES else None,
         signed_out=query.get("signed_out"),
         sign_in="sign_in" in query,
-        bye=query.get("bye") if query.get("bye") in ("provider", "client") else None,
+        bye=query.get("bye") if query.get("bye") in ("provider", "client", "deleted") else None,
         return_to=organisation_of(back) if "signed_out" in query or "sign_in" in query else None,
         permissions=permissions(request.app.state.settings.xero_scopes),
     )

@@ -14,7 +14,7 @@ SEARCHABLE_FROM = 8
 
 
 @router.get("/organisations")
-async def organisations(request: Request, account: CurrentAccount, search: Search = "") -> Response:
+async def organisations(request: Request, account: CurrentAccount, search: Search = "", done: str = "") -> Response:
     """The list, last used first; searchable when it is long."""
     sought = search.strip().casefold()
     found = [organisation for organisation in account.organisations if sought in organisation.name.casefold()]
@@ -24,5 +24,6 @@ async def organisations(request: Request, account: CurrentAccount, search: Searc
         **account.frame(),
         found=found,
         search=search,
+        left=done if done in ("disconnect", "end-access") else None,
         searchable=len(account.organisations) >= SEARCHABLE_FROM,
     )
