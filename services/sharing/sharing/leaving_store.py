@@ -186,4 +186,4 @@ async def forget_provider(db: Database, provider_id: str) -> None:
             nameless = {"$set": {f"{role}.name": "", f"{role}.email": ""}}
             await db.collection(SHARES).update_many({"_id": {"$in": [row["_id"] for row in found]}}, nameless)
     await db.collection(PREVIEWS).update_many({"by.id": provider_id}, {"$set": {"by.name": "", "by.email": ""}})
-    await db.collection(ENDINGS).update_many({"by.id": provider_id}, {"$set": {"by.name": "", "by.email": ""}})
+    await db.collection(ENDINGS).update_many({"state": "pending", "by.id": provider_id}, {"$set": {"by.name": "", "by.email": ""}})
