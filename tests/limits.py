@@ -31,10 +31,11 @@ KNOBS = {"xero_webhook_key": "a-key-of-this-test"}
 class Gateways:
     """One database, a strict Xero, and as many processes of xero-gateway as wanted."""
 
-    def __init__(self, service: Harness, url: str, keys: Path) -> None:
+    def __init__(self, service: Harness, url: str, keys: Path, minute: float) -> None:
         self.service = service
         self.db = service.db
         self.xero = httpx.AsyncClient(base_url=url, timeout=60)
+        self.minute = minute
         self._url = url
         self._keys = keys
 
@@ -55,7 +56,8 @@ class Gateways:
             "XERO_WEBHOOK_KEY": KNOBS["xero_webhook_key"],
             "LOG_LEVEL": "error",
         }
-        child = await asyncio.create_subprocess_exec(sys.executable, "-m", "xero_gateway", env=os.environ | environment)
+        program = ("-m", "tests.scaled_gateway", str(self.minute))
+        child = await asyncio.create_subprocess_exec(sys.executable, *program, env=os.environ | environment)
         try:
             yield child
         finally:
@@ -76,13 +78,13 @@ class Gateways:
 
 
 @asynccontextmanager
-async def gateways(harness: HarnessFactory, keys: Path) -> AsyncIterator[Gateways]:
-    """Everything but the replicas."""
+async def gateways(harness: HarnessFactory, keys: Path, minute: float = 60) -> AsyncIterator[Gateways]:
+    """Everything but the replicas; Xero's minute lasts so many seconds."""
     (port,) = free_ports(1)
-    xero = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.strict_xero", str(port))
+    xero = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.strict_xero", str(port), str(minute))
     try:
         async with harness(create_app, Settings, **KNOBS) as service:
-            found = Gateways(service, f"http://127.0.0.1:{port}", keys)
+            found = Gateways(service, f"http://127.0.0.1:{port}", keys, minute)
 
             async def answers() -> bool:
                 try:

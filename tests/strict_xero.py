@@ -1,4 +1,4 @@
-"""A Xero that keeps its limits to the letter and remembers every call, and an auth beside it: `python -m tests.strict_xero PORT`.
+"""A Xero that keeps its limits to the letter and remembers every call, and an auth beside it: `python -m tests.strict_xero PORT MINUTE`.
 
 It holds as many invoices as it is asked for, all of one contact in every organisation, computed from their number. The simulator has
 books that people change; this one has 100,000 invoices and takes no memory, so that what is measured is xero-gateway.
@@ -31,10 +31,10 @@ def invoice_id(number: int) -> str:
     return str(UUID(int=number + 1))
 
 
-def create_app() -> FastAPI:
-    """The app with its own limiter; GET /report tells what it saw."""
+def create_app(minute: float) -> FastAPI:
+    """The app with its own limiter, whose minute lasts so many seconds; GET /report tells what it saw."""
     app = FastAPI(openapi_url=None)
-    limiter, seen = Limiter(), Seen()
+    limiter, seen = Limiter(), Seen(minute)
     raw = a_raw_invoice(InvoiceID=PLACE, InvoiceNumber=PLACE, Contact={"ContactID": CONTACT, "Name": "Every One Ltd"})
     template = json.dumps(raw, default=float)
     app.state.total = 0
@@ -55,6 +55,7 @@ def create_app() -> FastAPI:
     @app.get("/api.xro/2.0/{path:path}")
     async def answer(path: str, request: Request) -> Response:
         tenant = request.headers["xero-tenant-id"]
+        limiter.budget(tenant).minute.length = round(minute * 1000)
         refusal = limiter.enter(tenant, datetime.now(UTC))
         seen.call(tenant, limiter.budget(tenant).running, refusal.problem if refusal else None)
         if refusal:
@@ -73,7 +74,8 @@ def create_app() -> FastAPI:
 class Seen:
     """Every call with its moment, and the most that were in flight for one organisation."""
 
-    def __init__(self) -> None:
+    def __init__(self, minute: float) -> None:
+        self._minute = minute
         self.calls: dict[str, list[float]] = defaultdict(list)
         self.refused: dict[str, int] = defaultdict(int)
         self.most_in_flight = 0
@@ -85,15 +87,15 @@ class Seen:
             self.refused[problem] += 1
 
     def report(self) -> dict[str, Any]:
-        most = max((_most_in_a_minute(times) for times in self.calls.values()), default=0)
+        most = max((_most_within(times, self._minute) for times in self.calls.values()), default=0)
         return {"calls": self.calls, "refused": self.refused, "most_in_flight": self.most_in_flight, "most_in_a_minute": most}
 
 
-def _most_in_a_minute(times: list[float]) -> int:
-    """In any 60 seconds, whenever they begin."""
+def _most_within(times: list[float], seconds: float) -> int:
+    """In any span of that length, whenever it begins."""
     first = most = 0
     for place, moment in enumerate(times):
-        while moment - times[first] >= 60:
+        while moment - times[first] >= seconds:
             first += 1
         most = max(most, place - first + 1)
     return most
@@ -119,4 +121,4 @@ def _body(path: str, request: Request, template: str, total: int) -> str:
 
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
+    uvicorn.run(create_app(float(sys.argv[2])), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)

@@ -19,6 +19,7 @@ from common.mongo import INBOX, OUTBOX, Database
 from local import mongod
 from local.people import eventually
 from local.running import Running, running
+from tests.benchmarks.xero_clients import compared
 from tests.story import STEPS, Story
 
 CHANGES = 200
@@ -35,6 +36,8 @@ async def main() -> None:
             await pages_per_second(story)
             await events_per_second(system, story)
             await change_to_page(system, story)
+            async for reader, figures in compared(mongod.url(system.state["ports"]["MONGO_PORT"])):
+                say(f"10,000 invoices read with {reader}", figures)
 
 
 async def change_to_page(system: Running, story: Story) -> None:

@@ -7,10 +7,21 @@ and its end, so in no minute of Xero's, whenever that begins, can there be more 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from common.mongo import Database, Document, Reader
-from xero_gateway.call_limits import APP_PER_MINUTE, BREAKS_AFTER, FOR_PEOPLE, IN_FLIGHT, LONGEST_BREAK_SECONDS, PER_MINUTE, Asking, Told
+from xero_gateway.call_limits import (
+    APP_PER_MINUTE,
+    BREAKS_AFTER,
+    FOR_PEOPLE,
+    IN_FLIGHT,
+    LONGEST_BREAK_SECONDS,
+    MINUTE,
+    PER_MINUTE,
+    Asking,
+    Told,
+)
 
 BUDGETS = "budgets"
 APP = "app"
@@ -34,7 +45,7 @@ def _are(calls: Any, condition: Any) -> Document:
 _ENDED = {"$ifNull": ["$$call.ended", "$$call.until"]}
 _FLIES = {"$and": [{"$eq": [{"$type": "$$call.ended"}, "missing"]}, {"$gt": ["$$call.until", "$$NOW"]}]}
 _FLYING = {"$size": _are("$calls", _FLIES)}
-_REMEMBERED = _are({"$ifNull": ["$calls", []]}, {"$gt": [_ENDED, _after(-60_000)]})
+_REMEMBERED = _are({"$ifNull": ["$calls", []]}, {"$gt": [_ENDED, _after(-MINUTE // timedelta(milliseconds=1))]})
 
 
 async def ask(db: Database, organisation_id: str, call: str, asking: Asking) -> Document:
