@@ -136,6 +136,12 @@ class Collection:
         if requests:
             await self._write(lambda: self._raw.bulk_write(requests, ordered=False, session=self._session))
 
+    async def update_each(self, changes: Iterable[tuple[Filter, Any]]) -> None:
+        """Each (filter, update) on at most one document, all in one call to the database, in no order."""
+        requests = [UpdateOne(where, update) for where, update in changes]
+        if requests:
+            await self._write(lambda: self._raw.bulk_write(requests, ordered=False, session=self._session))
+
     async def update_many(self, where: Filter, update: Any) -> Updated:
         result = await self._write(lambda: self._raw.update_many(where, update, session=self._session))
         return Updated(result.matched_count, result.modified_count)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,7 @@ from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, DuplicateKey, Reader, Tx
 
 TRIES = 20
+READS_AT_ONCE = 16
 ANCHOR_EVERY = timedelta(hours=1)
 LOOK_BACK = timedelta(minutes=30)
 """How far clocks of processes may differ: links up to this old are looked at again by the next anchor."""
@@ -74,6 +75,19 @@ async def append(tx: Reader, chain: str, accesses: Sequence[Access]) -> Link:
     link = next_link(last, chain, accesses, utc_now())
     await audit_store.add_link(tx, link)
     return link
+
+
+async def append_each(db: Database, accesses: Mapping[str, Access]) -> set[str]:
+    """One access in each of many chains. Answers the chains that have it now: those closed, or written to by others meanwhile, have not."""
+    gate = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def last_of(chain: str) -> Link | None:
+        async with gate:
+            return await audit_store.find_last_link(db, chain)
+
+    lasts = await asyncio.gather(*(last_of(chain) for chain in accesses))
+    open_chains = [(chain, last) for chain, last in zip(accesses, lasts, strict=True) if not (last and last.closed)]
+    return await audit_store.add_links(db, [next_link(last, chain, [accesses[chain]], utc_now()) for chain, last in open_chains])
 
 
 async def close(tx: Tx, chain: str, use: Use) -> None:

@@ -19,6 +19,14 @@ async def add_link(reader: Reader, link: Link) -> None:
     await reader.collection(LINKS).insert_one({"_id": link_id(link.chain, link.number), **link.model_dump()})
 
 
+async def add_links(reader: Reader, links: Sequence[Link]) -> set[str]:
+    """Links of different chains in one call; the chains that took theirs. In the others somebody else took the number."""
+    new = [({"_id": link_id(link.chain, link.number)}, {"$setOnInsert": link.model_dump()}) for link in links]
+    await reader.collection(LINKS).upsert_many(new)
+    stored = await hashes_of(reader, [(link.chain, link.number) for link in links])
+    return {link.chain for link in links if stored.get((link.chain, link.number)) == link.hash}
+
+
 async def find_last_link(reader: Reader, chain: str) -> Link | None:
     found = await reader.collection(LINKS).find(_all_of(chain), sort=[("_id", -1)], limit=1)
     return Link.model_validate(found[0]) if found else None

@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from auth import rotation, rotation_store, vault
 from auth.audit_verifier import in_words, verify
-from auth.vault import Vault
 from common import keys
 from common.clock import utc_now
 from common.crypto import BadRing, KeyRing
@@ -48,18 +47,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def rotate(db: Database, ring_file: Path) -> int:
-    keeper = Vault(KeyRing.load(ring_file))
+    ring = KeyRing.load(ring_file)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-        task = bar.add_task(f"Wrapping with {keeper.ring.primary}", total=None)
-        left, unreadable = await rotation.rewrap_all(db, keeper, lambda done, total: bar.update(task, completed=done, total=total))
+        task = bar.add_task(f"Wrapping with {ring.primary}", total=None)
+        left, unreadable = await rotation.rewrap_all(db, ring, lambda done, total: bar.update(task, completed=done, total=total))
     if unreadable:
         return _refuse(
             f"{len(unreadable)} token sets cannot be unwrapped, among them {', '.join(sorted(unreadable)[:5])}. They were left alone."
         )
     if left:
         return _refuse(f"{left} token sets are under another key again: a process still uses the old ring. Restart it, then repeat this.")
-    _say(f"Every token set is wrapped by {keeper.ring.primary}.")
+    _say(f"Every token set is wrapped by {ring.primary}.")
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auth.store import FIELDS, TOKEN_SETS, Field
 from common.mongo import Document, Filter, Reader
+
+Rewrapped = tuple[str, Mapping[Field, Any], Mapping[Field, Any]]
+"""A token set's id, and some of its sealed tokens as they were and as they shall be."""
 
 
 async def list_wrapped_by(reader: Reader, keys: Sequence[str], after: str, limit: int) -> list[Document]:
@@ -30,12 +33,15 @@ async def count_by_key(reader: Reader) -> dict[str, int]:
     return {str(row["_id"]): row["sets"] for row in rows}
 
 
-async def save_rewrapped(reader: Reader, token_set_id: str, before: Mapping[Field, Any], after: Mapping[Field, Any]) -> bool:
-    """Replaces key and wrapped data key of these fields, if all are still as they were before."""
-    where = {"_id": token_set_id, **{f"{field}.wrapped": value["wrapped"] for field, value in before.items()}}
-    changed = {f"{field}.{name}": value[name] for field, value in after.items() for name in ("kid", "wrapped")}
-    saved = await reader.collection(TOKEN_SETS).update_one(where, {"$set": changed})
-    return bool(saved.matched)
+async def save_rewrapped(reader: Reader, changes: Iterable[Rewrapped]) -> None:
+    """Replaces key and wrapped data key of these fields, in each token set where all are still as they were before."""
+    await reader.collection(TOKEN_SETS).update_each(
+        (
+            {"_id": id, **{f"{field}.wrapped": value["wrapped"] for field, value in before.items()}},
+            {"$set": {f"{field}.{name}": value[name] for field, value in after.items() for name in ("kid", "wrapped")}},
+        )
+        for id, before, after in changes
+    )
 
 
 def _wrapped_by(keys: Filter, beside: Filter) -> Filter:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from auth import audit
-from auth.audit_models import Access, Use, an_access
+from auth.audit_models import Use, an_access
 from auth.models import TokenSet
 from auth.store import Field as Field
 from common.crypto import KeyRing, seal, unseal
@@ -31,12 +31,8 @@ class Vault:
 
     async def open(self, db: Database, token_set: TokenSet, field: Field, use: Use) -> SecretStr:
         """Raises as `open_token`, ChainClosed when the token set was destroyed, DatabaseUnavailable when the audit cannot be written."""
-        await self.record(db, token_set.id, an_access("open", (field,), token_set.generation, use))
+        await self._journal.record(db, token_set.id, an_access("open", (field,), token_set.generation, use))
         return open_token(self.ring, token_set, field)
-
-    async def record(self, db: Database, token_set_id: str, access: Access) -> None:
-        """Returns when the access is in the audit. Raises ChainClosed, DatabaseUnavailable."""
-        await self._journal.record(db, token_set_id, access)
 
 
 async def record_seal(tx: Tx, token_set_id: str, fields: tuple[Field, ...], generation: int, use: Use) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from auth import operate, rotation, rotation_store, vault
+from auth import audit, audit_store, operate, rotation, rotation_store, vault
+from auth.audit_models import an_access, next_link
 from auth.audit_verifier import verify
 from auth.auditor import Auditor
 from auth.testing import MERE, Browser, PretendXero
@@ -55,7 +56,7 @@ def turn(ring_file: Path) -> None:
 
 async def rotate(vaults: Vaults) -> tuple[int, set[str], list[tuple[int, int]]]:
     told: list[tuple[int, int]] = []
-    left, unreadable = await rotation.rewrap_all(vaults.db, Vault(KeyRing.load(vaults.ring_file)), lambda *seen: told.append(seen))
+    left, unreadable = await rotation.rewrap_all(vaults.db, KeyRing.load(vaults.ring_file), lambda *seen: told.append(seen))
     return left, unreadable, told
 
 
@@ -126,13 +127,30 @@ async def test_what_cannot_be_unwrapped_stays_as_it_is_and_stops_nothing(
 
 
 async def test_a_token_renewed_while_it_is_wrapped_anew_is_left_as_it_is(auth: Harness, vaults: Vaults, ring_file: Path) -> None:
-    await vaults.fill(1)
+    await vaults.fill(2)
     turn(ring_file)
-    (read,) = await rotation_store.list_wrapped_by(auth.db, ["k1"], "", 10)
-    await auth.db.collection("token_sets").update_one({}, {"$set": {"access.wrapped": "renewed meanwhile"}})
-    assert await rotation._rewrapped(auth.db, Vault(KeyRing.load(ring_file)), read) is None
-    (row,) = await auth.db.collection("token_sets").find({})
-    assert (row["access"]["wrapped"], row["access"]["kid"], row["refresh"]["kid"]) == ("renewed meanwhile", "k1", "k1")
+    rows = await rotation_store.list_wrapped_by(auth.db, ["k1"], "", 10)
+    wrapped, unreadable = rotation._wrapped(KeyRing.load(ring_file), rows)
+    assert unreadable == []
+    await auth.db.collection("token_sets").update_one({"_id": rows[0]["_id"]}, {"$set": {"access.wrapped": "renewed meanwhile"}})
+    await rotation_store.save_rewrapped(auth.db, wrapped)
+    renewed, other = await auth.db.collection("token_sets").find({}, sort=[("_id", 1)])
+    assert (renewed["access"]["wrapped"], renewed["access"]["kid"], renewed["refresh"]["kid"]) == ("renewed meanwhile", "k1", "k1")
+    assert (other["access"]["kid"], other["refresh"]["kid"]) == ("k2", "k2")
+
+
+async def test_many_links_in_one_call_take_no_number_that_is_taken(auth: Harness, vaults: Vaults) -> None:
+    access = an_access("rewrap", ("access",), 1, rotation.ROTATE)
+    await audit.append(auth.db, "tks_2", [access])
+    await auth.db.transact(audit.close, "tks_3", rotation.ROTATE)
+    mine = next_link(None, "tks_2", [access], utc_now())
+    assert await audit_store.add_links(auth.db, [mine, next_link(None, "tks_4", [access], utc_now())]) == {"tks_4"}
+    assert await audit.append_each(auth.db, {"tks_1": access, "tks_2": access, "tks_3": access}) == {"tks_1", "tks_2"}
+    assert {(row["chain"], row["number"]) for row in await auth.db.collection("audit").find({})} == {
+        *(("tks_1", 1), ("tks_2", 1), ("tks_2", 2), ("tks_3", 1), ("tks_4", 1)),
+    }
+    broken = (await verify(auth.db, {})).broken
+    assert {fault for _, fault in broken.values()} == {"the token set is gone, but the chain was not closed"}
 
 
 async def test_the_operator_sees_what_each_key_wraps_and_so_do_metrics(
