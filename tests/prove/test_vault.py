@@ -110,9 +110,8 @@ async def test_what_an_access_costs(vaults: Vaults) -> None:
     await asyncio.gather(*(keeper.open(vaults.db, sets[0], "access", USE) for _ in range(200)))
     together = time.perf_counter() - began
     links = await vaults.db.collection("audit").count({"chain": sets[0].id})
-    print(
-        f"opening: {alone * 1e6:.0f} µs; recorded first: {recorded * 1000:.1f} ms; 200 of one token set at once: {together * 1000:.0f} ms, {links} links"
-    )
+    print(f"opening: {alone * 1e6:.0f} µs; recorded first: {recorded * 1000:.1f} ms")
+    print(f"200 of one token set at once: {together * 1000:.0f} ms, {links} links")
     assert (await verify(vaults.db, {})).broken == {}
 
 
