@@ -1,11 +1,13 @@
 """The control API and the back office: every button does what it says."""
 
+import asyncio
 import re
 from typing import Any
 
 import httpx
 import pytest
 
+from xero_simulator import day
 from xero_simulator.back_office import FAULTS
 from xero_simulator.simulator import Simulator
 from xero_simulator.testing import Connected
@@ -139,9 +141,27 @@ async def test_the_log_has_every_call(http: httpx.AsyncClient, connected: Connec
 
 async def test_a_day_at_once_makes_forty_changes(http: httpx.AsyncClient, simulator: Simulator) -> None:
     before = simulator.clock.now()
-    day = await act(http, "play", at_once=True)
-    assert (day["total"], day["done"], len(day["told"])) == (40, 40, 40)
+    played = await act(http, "play", at_once=True)
+    assert (played["total"], played["done"], len(played["told"])) == (40, 40, 40)
     assert simulator.store.number("SELECT COUNT(*) FROM invoices WHERE updated >= ?", int(before.timestamp() * 1000)) > 10
+
+
+async def test_a_day_is_forty_changes_over_ten_minutes_and_plays_once_at_a_time(
+    http: httpx.AsyncClient, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (day.STEPS, day.SECONDS) == (40, 600)
+    await act(http, "play")
+    assert simulator.day.running
+    again = await http.post("/control/play", json={})
+    assert (again.status_code, again.json()["detail"]) == (400, "A day is being played already")
+    assert simulator.day.task is not None
+    simulator.day.task.cancel()
+    await asyncio.wait([simulator.day.task])
+    monkeypatch.setattr(day, "SECONDS", 0.4)
+    await act(http, "play")
+    await simulator.day.task
+    assert (await http.get("/control/play")).json() == {"running": False, "total": 40, "done": 40, "told": simulator.day.told}
+    assert len(simulator.day.told) == 40
 
 
 async def test_reset_brings_the_first_state_back(http: httpx.AsyncClient, simulator: Simulator, connected: Connected) -> None:

@@ -31,10 +31,6 @@ async def invoice(http: httpx.AsyncClient, number: str, tenant: str = "kowhai") 
     return found
 
 
-def days_from_anchor(found: dict[str, Any]) -> int:
-    return (date.fromisoformat(found["due"]) - ANCHOR).days
-
-
 async def test_the_promised_numbers_of_contacts_and_invoices(http: httpx.AsyncClient) -> None:
     assert [len(await contacts(http, tenant)) for tenant in ("kowhai", "pike", "fresh", "meridian")] == [44, 22, 0, 5200]
     assert len(await invoices(http, contact_number="C-002")) == 1200
@@ -56,26 +52,9 @@ async def test_the_first_client_has_a_dozen_invoices_in_a_lively_mix(http: httpx
     assert next(iter(await contacts(http))) == "C-001"
 
 
-async def test_shared_addresses(http: httpx.AsyncClient) -> None:
+async def test_addresses_lead_nowhere(http: httpx.AsyncClient) -> None:
     ours, theirs = await contacts(http), await contacts(http, "pike")
-    assert ours["C-003"]["email"] == theirs["P-01"]["email"]
-    assert ours["C-004"]["email"] == ours["C-005"]["email"]
-    assert ours["C-006"]["email"] != ours["C-005"]["email"]
-    assert ours["C-006"]["email"].lower() == ours["C-005"]["email"]
-    assert not ours["C-007"]["email"].isascii()
-    assert (ours["C-009"]["email"], ours["C-010"]["email"]) == ("", "n/a")
     assert all(c["email"].endswith(".example") for c in [*ours.values(), *theirs.values()] if "@" in c["email"])
-
-
-async def test_names_that_try_a_page(http: httpx.AsyncClient) -> None:
-    ours, theirs = await contacts(http), await contacts(http, "pike")
-    assert len(ours["C-014"]["name"]) == 255
-    assert "<script>" in ours["C-015"]["name"]
-    assert theirs["P-02"]["name"].startswith("=1+1")
-    assert "\u200b" in ours["C-020"]["name"]
-    assert "\u202e" in ours["C-020"]["name"]
-    assert len(ours["C-012"]["persons"]) == 5
-    assert {ours["0042"]["name"], ours["42"]["name"]} == {"Zenith Signs", "Zephyr Sails"}
 
 
 @pytest.mark.parametrize(
@@ -99,23 +78,6 @@ async def test_contacts_with_only_one_kind(http: httpx.AsyncClient, number: str,
 
 
 @pytest.mark.parametrize(
-    ("number", "due"), [("INV-0201", -1), ("INV-0202", 0), ("INV-0203", 1), ("INV-0204", -31), ("INV-0205", -61), ("INV-0206", -91)]
-)
-async def test_due_dates_count_from_the_anchor_day(http: httpx.AsyncClient, number: str, due: int) -> None:
-    assert days_from_anchor(await invoice(http, number)) == due
-
-
-async def test_due_dates_at_the_edges_of_the_calendar(http: httpx.AsyncClient) -> None:
-    assert (await invoice(http, "INV-0207"))["due"] == "2027-06-15"
-    assert (await invoice(http, "INV-0212"))["due"] == "2027-02-28"
-    assert (await invoice(http, "INV-0213"))["due"] == "2026-07-31"
-    assert (await invoice(http, "INV-0214"))["due"] is None
-    waiting = await invoice(http, "INV-0208")
-    assert (waiting["status"], days_from_anchor(waiting)) == ("SUBMITTED", -10)
-    assert (await invoice(http, "INV-0209"))["status"] == "DELETED"
-
-
-@pytest.mark.parametrize(
     ("number", "tax", "total"),
     [
         ("INV-0218", "15.00", "115.00"),
@@ -135,38 +97,8 @@ async def test_amounts_that_try_arithmetic(http: httpx.AsyncClient, number: str,
     assert (Decimal(found["tax"]), Decimal(found["total"])) == (Decimal(tax), Decimal(total))
 
 
-async def test_currencies_of_one_client(http: httpx.AsyncClient) -> None:
-    assert {one["currency"] for one in await invoices(http, contact_number="C-044")} >= {"GBP", "USD", "JPY"}
-
-
-@pytest.mark.parametrize(("number", "parts"), [("INV-0228", 1), ("INV-0229", 2), ("INV-0230", 5), ("INV-0231", 0), ("INV-0237", 1)])
-async def test_part_payments(http: httpx.AsyncClient, number: str, parts: int) -> None:
-    assert len((await invoice(http, number))["payments"]) == parts
-
-
-async def test_credit_in_its_forms(http: httpx.AsyncClient, simulator: Simulator) -> None:
-    kinds = {n: (await invoice(http, n))["credits"][0]["kind"] for n in ("INV-0232", "INV-0233", "INV-0234", "INV-0235")}
-    assert list(kinds.values()) == ["overpayment", "prepayment", "credit_note", "credit_note"]
-    assert (await invoice(http, "INV-0234"))["status"] == "AUTHORISED"
-    assert (await invoice(http, "INV-0235"))["status"] == "PAID"
+async def test_one_credit_note_is_not_used_yet(simulator: Simulator) -> None:
     assert simulator.store.number("SELECT remaining FROM credits WHERE number = 'cn-0236'") == 9200
-
-
-async def test_shapes_that_try_a_layout(http: httpx.AsyncClient) -> None:
-    assert [len((await invoice(http, number))["lines"]) for number in ("INV-0238", "INV-0239")] == [12, 300]
-    long = (await invoice(http, "INV-0240"))["lines"][0]["description"]
-    assert (len(long), long.count("\n") > 10) == (4000, True)
-    (slashes,) = [one for one in await invoices(http, contact_number="C-014") if "/" in one["number"]]
-    assert (len(slashes["number"]), " " in slashes["number"]) == (255, True)
-    assert (await invoice(http, "INV-7"))["id"] != (await invoice(http, "INV-007"))["id"]
-    assert (await invoice(http, "INV-0243"))["has_attachments"]
-    assert [line["tracking"][0]["option"] for line in (await invoice(http, "INV-0244"))["lines"]] == ["North", "South"]
-
-
-async def test_value_added_tax_is_included_at_three_rates(http: httpx.AsyncClient) -> None:
-    found = await invoice(http, "PL-0101", "pike")
-    assert (found["amounts"], found["tax"], found["total"]) == ("Inclusive", "45.00", "375.00")
-    assert [line["tax_rate"] for line in found["lines"]] == ["20", "5", "0"]
 
 
 async def test_the_books_reach_back_twenty_six_months(http: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from xero_simulator import actions, connections, day, ledger
 from xero_simulator.books import Refused
+from xero_simulator.demo import guide
 from xero_simulator.demo.kowhai_contacts import FIRST_CLIENT
 from xero_simulator.demo.plant import anchor_of, start_new_day
 from xero_simulator.documents import Contact, Invoice
@@ -73,6 +74,22 @@ async def overview(request: Request, simulator: Running, q: str = "") -> Respons
         **(_found(simulator, None, q) if q else {}),
     }
     return page(request, "overview.html", _with_message(request, values))
+
+
+@router.get("/back-office/guide")
+async def guide_page(request: Request, simulator: Running) -> Response:
+    """What each fixed number of the demo is there for, as far as it still exists."""
+    return page(request, "guide.html", {"parts": [_guide_of(simulator, key) for key in guide.CONTACTS]})
+
+
+def _guide_of(simulator: Simulator, key: str) -> dict[str, Any]:
+    organisation = ledger.organisation(simulator.store, key)
+    rows: dict[str, Any] = {"organisation": organisation}
+    for table, reasons in (("contacts", guide.CONTACTS[key]), ("invoices", guide.INVOICES.get(key, {}))):
+        sql = f"SELECT id, number FROM {table} WHERE organisation = ? AND number IN ({ledger.marks(list(reasons))})"
+        ids = {row["number"]: row["id"] for row in simulator.store.rows(sql, organisation.id, *(fold(number) for number in reasons))}
+        rows[table] = [(number, ids.get(fold(number)), reason) for number, reason in reasons.items()]
+    return rows
 
 
 @router.get("/back-office/organisations/{key}")

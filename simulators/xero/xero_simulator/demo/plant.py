@@ -35,7 +35,7 @@ def add_large(store: Store, now: datetime, organisations: int, invoices: int) ->
 
 
 def _write_large(store: Store, now: datetime) -> None:
-    organisations, invoices = (int(number) for number in (store.fact(LARGE) or "0 0").split())
+    organisations, invoices = (int(number) for number in (store.fact(LARGE) or "").split())
     for table in BOOKS:
         store.run(f"DELETE FROM {table} WHERE organisation IN (SELECT id FROM organisations WHERE key LIKE 'large-%')")
     fixed = store.fact("anchor_day")
@@ -51,7 +51,8 @@ def start_new_day(store: Store, now: datetime) -> None:
         store.remember("anchor_moment", now.isoformat())
         store.empty(*BOOKS)
         _write_books(store, seed, None, now, changed=now + timedelta(milliseconds=1))
-        _write_large(store, now)
+        if store.fact(LARGE):
+            _write_large(store, now)
 
 
 def anchor_of(store: Store, organisation: Organisation) -> date:
