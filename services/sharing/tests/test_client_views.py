@@ -1,12 +1,13 @@
 """What clients see, and everything they must not see."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from common.clock import local_date, utc_now
 from common.contracts.auth import OrganisationDisconnected, OrganisationNeedsReauth
+from common.contracts.xero_gateway import OrganisationChecked
 from common.testing import OTHER_ORGANISATION, Harness
 from sharing import store
 from sharing.testing import (
@@ -45,6 +46,21 @@ async def test_a_shared_invoice_opens_in_full(sharing: Harness, desk: Desk) -> N
     assert answer["sender"]["name"] == "Kōwhai & Hart"
     assert answer["sender"]["contacts"] == [{"contact_id": CONTACT, "name": "Harbour Books"}]
     assert answer["as_of"] == answer["sender"]["as_of"] is not None
+
+
+async def test_invoices_are_as_of_the_last_time_xero_had_nothing_new(sharing: Harness, desk: Desk) -> None:
+    """Not only of the last time one of them changed; a check that is told late takes nothing back."""
+    await desk.share([an_invoice()])
+    checks = [utc_now() + timedelta(minutes=minutes) for minutes in (1, 2)]
+    for checked_at in (checks[1], checks[0]):
+        version = round(checked_at.timestamp() * 1000)
+        await sharing.deliver(OrganisationChecked(version=version, organisation_id=desk.organisation, checked_at=checked_at))
+    told = datetime.fromisoformat((await get(sharing, f"senders/{desk.organisation}")).json()["as_of"])
+    assert abs(told - checks[1]) < timedelta(milliseconds=1)
+    path = f"{desk.path}/contacts/{CONTACT}/invoices"
+    assert datetime.fromisoformat((await sharing.http.get(path, headers=sharing.as_provider())).json()["as_of"]) == told
+    clients = (await sharing.http.get(f"{desk.path}/clients", headers=sharing.as_provider())).json()["clients"]
+    assert datetime.fromisoformat(clients[0]["as_of"]) == told
 
 
 async def test_every_view_counts_and_the_first_makes_the_share_active(sharing: Harness, desk: Desk) -> None:

@@ -18,7 +18,7 @@ from fastapi import Depends, FastAPI, Request
 from common import http
 from common.contracts.auth import OrganisationConnected
 from common.contracts.sharing import ShareCreated
-from common.contracts.xero_gateway import Invoice, InvoicesChanged
+from common.contracts.xero_gateway import Invoice, InvoicesChanged, InvoicesFetched
 from common.errors import Conflict, NotFound
 from common.http import caller
 from common.identity import Verifier
@@ -213,6 +213,11 @@ class World:
         """The invoices published as changed, each as it was told last, by id."""
         events = await self.service.published(InvoicesChanged)
         return {invoice.invoice_id: invoice for event in events for invoice in event.invoices}
+
+    async def told(self) -> dict[str, Invoice]:
+        """Every invoice that was published, loaded or changed, as it was told last, by id."""
+        loaded = [invoice for batch in await self.service.published(InvoicesFetched) for invoice in batch.invoices]
+        return {invoice.invoice_id: invoice for invoice in loaded} | await self.changes()
 
     async def large_contact(self) -> dict[str, Any]:
         """The contact with the most open invoices."""

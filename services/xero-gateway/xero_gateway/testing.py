@@ -6,6 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -102,3 +105,30 @@ def a_webhook(*events: tuple[str, str], tenant: str = TENANT, first: int = 1, **
 def signature_of(body: bytes, key: str = WEBHOOK_KEY) -> str:
     """What Xero puts into x-xero-signature."""
     return base64.b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A webhook as it is posted; a forged one is not signed by Xero."""
+
+    body: bytes
+    signature: str
+    forged: bool
+
+
+def a_storm(invoices: Sequence[str], count: int, chance: random.Random, *, tenant: str = TENANT, key: str = WEBHOOK_KEY) -> list[Posted]:
+    """About `count` webhooks in the order they are posted: of what Xero sent 10% are lost, 30% come twice and 30% later than
+    others; 5% of all are forged, their bodies or their signatures."""
+    sent: list[tuple[float, Posted]] = []
+    for number in range(1, round(count * 0.95 / (0.9 * 1.3)) + 1):
+        body = a_webhook(("INVOICE", chance.choice(invoices)), tenant=tenant, first=number)
+        if chance.random() < 0.1:
+            continue
+        for _ in range(2 if chance.random() < 0.3 else 1):
+            place = number + (chance.random() * 0.1 * count if chance.random() < 0.3 else 0)
+            sent.append((place, Posted(body, signature_of(body, key), forged=False)))
+    for place in chance.sample(range(1, count), round(count * 0.05)):
+        body = a_webhook(("INVOICE", chance.choice(invoices)), tenant=tenant, first=10**6 + place)
+        forged = (body, signature_of(body, "another key")) if place % 2 else (body.replace(b"UPDATE", b"CREATE"), signature_of(body, key))
+        sent.append((place, Posted(*forged, forged=True)))
+    return [posted for _, posted in sorted(sent, key=lambda it: it[0])]
