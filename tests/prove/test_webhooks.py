@@ -69,7 +69,7 @@ async def test_webhooks_are_answered_while_broker_and_xero_are_down_and_applied_
 
 
 class Books:
-    """The largest contact of the first organisation, shared, with Xero's own webhooks off: its invoices there and as sharing stores them."""
+    """The largest contact of the first organisation, shared, Xero's own webhooks off: its invoices there and in sharing."""
 
     def __init__(self, system: Running, tenant: str, contact: str, open_ids: list[str]) -> None:
         self.system = system
