@@ -16,7 +16,7 @@ from typing import TextIO
 import httpx
 from dotenv import dotenv_values
 
-from client_invoices.installation import RINGS, SERVICES, SERVICES_ON_THE_BUS
+from client_invoices.installation import OPERATIONS, RINGS, SERVICES, SERVICES_ON_THE_BUS
 from common.keys import make_keys
 from local import mongod, rabbitmq, topology
 from local.display import Display, shown
@@ -43,7 +43,7 @@ def main() -> int:
         except (PortTaken, ValueError) as error:
             return refuse(str(error))
         system = System(settings, ports, data, kept_passwords(data / "secrets.json"))
-        make_keys(data / "keys", SERVICES, RINGS)
+        make_keys(data / "keys", (*SERVICES, OPERATIONS), RINGS)
         return asyncio.run(run(system, moved, plain=options.plain))
 
 

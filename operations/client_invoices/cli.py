@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from client_invoices import setup
+from client_invoices import queues
+from client_invoices.services import Installation, Refused
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,13 +19,30 @@ app = typer.Typer(
 )
 setting_up = typer.Typer(no_args_is_help=True, help="Make keys, users and topology of a new installation; safe to repeat.")
 app.add_typer(setting_up, name="setup")
+app.add_typer(queues.parked, name="parked")
+app.add_typer(queues.outbox, name="outbox")
+app.command("status")(queues.status)
 console = Console()
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
+
+
+@app.callback()
+def installation(
+    context: typer.Context,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The data folder of a running `make up`; without it the services' own names")
+    ] = None,
+    keys: Annotated[Path, typer.Option(help="The folder with this command's key", envvar="OPERATIONS_KEYS")] = Path("/install/operations"),
+) -> None:
+    if context.invoked_subcommand != "setup":
+        context.obj = Installation.of_make_up(data_dir) if data_dir else Installation.of_containers(keys)
 
 
 @setting_up.command("files")
 def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:5672") -> None:
     """Make every key, ring, password and address that is missing."""
+    from client_invoices import setup  # not above: the drivers it needs would slow every other command by a second
+
     setup.make_files(folder, mongo=mongo, rabbitmq=rabbitmq)
     console.print(f"Keys, rings and passwords are in {folder}. Back them up apart from the databases.")
 
@@ -32,6 +50,8 @@ def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:
 @setting_up.command("mongo")
 def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:27017") -> None:
     """Make the database a replica set with one user for each service. Run it in the database's own network."""
+    from client_invoices import setup
+
     setup.set_up_mongo(folder, member=member, at=at)
     console.print(f"The replica set {setup.REPLICA_SET} and the services' users are there.")
 
@@ -39,6 +59,8 @@ def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:2701
 @setting_up.command("broker")
 def broker(folder: Folder, topology: Path = Path("topology.json"), at: str = "http://rabbitmq:15672") -> None:
     """Declare exchange, queues, bindings and the services' users."""
+    from client_invoices import setup
+
     setup.set_up_broker(folder, topology, at=at)
     console.print("The broker's topology and users are there.")
 
@@ -47,6 +69,6 @@ def main() -> None:
     """Runs the command; what it cannot do is one sentence and exit code 1."""
     try:
         app()
-    except setup.NotReady as error:
-        Console(stderr=True).print(str(error))
+    except Refused as error:
+        Console(stderr=True, soft_wrap=True).print(str(error))
         raise SystemExit(1) from None

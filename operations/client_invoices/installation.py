@@ -5,6 +5,9 @@ from datetime import timedelta
 SERVICES = ("auth", "xero-gateway", "sharing", "portal", "notifier", "web")
 SERVICES_ON_THE_BUS = ("auth", "xero-gateway", "sharing", "portal", "notifier")
 
+OPERATIONS = "operations"
+"""Who the operator's command is: it has a key of its own and is admitted on the services' health ports."""
+
 # Key rings and the services that hold each: rings are shared secrets, so nobody holds one it does not need.
 RINGS = {
     "xero-token": ["auth"],

@@ -26,7 +26,8 @@ import httpx
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from client_invoices.installation import RINGS, SERVICES, SERVICES_ON_THE_BUS
+from client_invoices.installation import OPERATIONS, RINGS, SERVICES, SERVICES_ON_THE_BUS
+from client_invoices.services import Refused
 from common.bus import users
 from common.keys import make_keys
 
@@ -46,13 +47,13 @@ USER_EXISTS = 51003
 ALREADY_INITIALISED = 23
 
 
-class NotReady(Exception):
+class NotReady(Refused):
     """A store did not come up in time, or refuses us."""
 
 
 def make_files(folder: Path, *, mongo: str, rabbitmq: str) -> None:
     """Makes every key, ring, password and address below `folder`. `mongo` and `rabbitmq` are host:port as services reach them."""
-    make_keys(folder, SERVICES, RINGS)
+    make_keys(folder, (*SERVICES, OPERATIONS), RINGS)
     passwords = _kept_passwords(folder / "operations" / "passwords.json")
     _make(folder / "mongo" / "keyfile", base64.b64encode(os.urandom(741)).decode())
     _make(folder / "rabbitmq" / "20-admin.conf", f"default_user = {ADMIN}\ndefault_pass = {passwords['rabbitmq'][ADMIN]}\n")

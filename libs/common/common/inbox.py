@@ -114,6 +114,13 @@ async def replay(db: Database, event_id: str) -> bool:
     return changed.matched == 1
 
 
+async def drop(db: Database, event_id: str) -> bool:
+    """Gives a parked event up; False when there is no such parked event. Its row stays a while, so that the same message is seen again."""
+    given_up = [{"$set": {"state": "done", "dropped": True, "finished_at": "$$NOW"}}]
+    changed = await db.collection(INBOX).update_one({"_id": event_id, "state": "parked"}, given_up)
+    return changed.matched == 1
+
+
 async def _handle(db: Database, handlers: Handlers, row: Document, event: Event[Any]) -> None:
     if row["attempts"] > len(RETRY_SECONDS) + 1:
         await _park(db, row, "The process ended during every attempt.")

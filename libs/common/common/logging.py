@@ -63,6 +63,15 @@ def redact(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mutabl
     return line
 
 
+def hidden(value: Any) -> Any:
+    """The same JSON value, to show to people, with the same things taken out at every depth."""
+    if isinstance(value, dict):
+        return {name: "[hidden]" if FORBIDDEN.search(name) else hidden(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [hidden(inner) for inner in value]
+    return SECRETS.sub("[hidden]", value) if isinstance(value, str) else value
+
+
 def get_logger() -> Any:
     """A logger; call it as `log.info("share.created", share_id=…)`."""
     return structlog.get_logger()

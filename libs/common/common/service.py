@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import erasure, http, inbox, logging, outbox
+from common.admin import router as admin_router
 from common.bus import Bus
 from common.errors import Unavailable
 from common.events import Handlers
@@ -46,6 +47,7 @@ class Runtime:
         loops: Sequence[Loop],
         indexes: Indexes,
         resources: Mapping[str, Any],
+        admin: Sequence[APIRouter],
     ) -> None:
         self.app = app
         self.settings = settings
@@ -55,6 +57,7 @@ class Runtime:
         self.db = Database(settings.mongo_url, app.title, settings.mongo_database) if settings.mongo_url else None
         self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url else None
         self.loops = list(loops)
+        self.admin = admin
         self.started = False
         app.state.db = self.db
 
@@ -129,8 +132,12 @@ def create_service(
     loops: Sequence[Loop] = (),
     indexes: Indexes | None = None,
     resources: Mapping[str, Any] | None = None,
+    admin: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """A service's app with everything it is made of. `resources` become `app.state.<name>` and are closed at the end."""
+    """A service's app with everything it is made of.
+
+    `resources` become `app.state.<name>` and are closed at the end; `admin` is what operators may ask beside common.admin.
+    """
     app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     http.install(app)
     for router in routers:
@@ -138,7 +145,7 @@ def create_service(
     resources = resources or {}
     for key, value in {**resources, "settings": settings, "verifier": Verifier(settings.public_keys_dir, name)}.items():
         setattr(app.state, key, value)
-    app.state.runtime = Runtime(app, settings, handlers or {}, loops, indexes or {}, resources)
+    app.state.runtime = Runtime(app, settings, handlers or {}, loops, indexes or {}, resources, admin)
     return app
 
 
@@ -156,7 +163,7 @@ async def serve(app: FastAPI) -> None:
     runtime: Runtime = app.state.runtime
     settings = runtime.settings
     api = _Server(_config(app, settings.listen_host, settings.port))
-    ops = _Server(_config(_operations(runtime), settings.listen_host, settings.health_port))
+    ops = _Server(_config(operations(runtime), settings.listen_host, settings.health_port))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, api.stop)
@@ -206,9 +213,16 @@ def _config(app: Any, host: str, port: int) -> uvicorn.Config:
     )
 
 
-def _operations(runtime: Runtime) -> FastAPI:
-    """Health and metrics, on a port that is never routed from outside."""
+def operations(runtime: Runtime) -> FastAPI:
+    """Health, metrics and what operators ask, on a port that is never routed from outside."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    http.install(app)
+    for name in ("db", "settings", "verifier", *runtime.resources):
+        setattr(app.state, name, getattr(runtime.app.state, name))
+    if runtime.db:
+        app.include_router(admin_router)
+    for router in runtime.admin:
+        app.include_router(router)
 
     @app.get("/livez")
     async def alive() -> Response:

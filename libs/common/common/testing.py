@@ -21,9 +21,10 @@ from common.identity import PdfCapability, Signer
 from common.ids import new_id, organisation_id
 from common.keys import make_keys
 from common.mongo import INBOX, OUTBOX, Database
+from common.service import operations
 from common.settings import ServiceSettings
 
-SERVICES = ("auth", "xero-gateway", "sharing", "portal", "notifier", "web")
+SERVICES = ("auth", "xero-gateway", "sharing", "portal", "notifier", "web", "operations")
 RINGS = {
     "xero-token": ("auth",),
     "event-seal": ("sharing", "portal", "notifier"),
@@ -68,6 +69,7 @@ class Harness:
         self.db: Database = app.state.db
         self._keys = keys
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{app.title}")
+        self.operations = httpx.AsyncClient(transport=httpx.ASGITransport(operations(self.runtime)), base_url=f"http://{app.title}")
 
     def as_service(self, name: str) -> Headers:
         """Headers of a call by another service in its own name."""

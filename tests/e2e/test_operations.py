@@ -1,0 +1,73 @@
+"""The operator's command, run as a program against everything `make up` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from client_invoices.installation import SERVICES
+from local.people import eventually
+from local.rabbitmq import ADMIN
+from local.running import Running
+
+pytestmark = pytest.mark.timeout(300)  # each command is a Python program that starts
+
+
+async def client_invoices(system: Running, *words: str) -> tuple[int, str]:
+    """Exit code and all it says."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "client_invoices", "--data-dir", str(system.data), *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await child.communicate()
+    return child.returncode or 0, said.decode()
+
+
+async def parked(system: Running) -> list[dict[str, Any]]:
+    code, said = await client_invoices(system, "parked", "list", "--json")
+    assert code == 0, said
+    return list(json.loads(said))
+
+
+async def test_an_operator_sees_every_service_and_clears_a_parked_event(system: Running) -> None:
+    code, said = await client_invoices(system, "status", "--json")
+    state = json.loads(said)
+    assert {service: each["problem"] for service, each in state.items()} == dict.fromkeys(SERVICES, "")
+    assert code == 0
+
+    await publish_nonsense(system)
+
+    async def arrived() -> list[dict[str, Any]]:
+        return await parked(system)
+
+    (event,) = await eventually(arrived, "the nonsense is parked")
+    assert (event["service"], event["type"]) == ("notifier", "unreadable")
+    code, said = await client_invoices(system, "parked", "replay", "notifier", event["id"])
+    assert (code, said.strip()) == (1, "notifier refused with 404: not_found")
+    code, said = await client_invoices(system, "parked", "drop", "notifier", event["id"])
+    assert code == 0, said
+    assert (await client_invoices(system, "status"))[0] == 0
+
+
+async def test_what_cannot_be_done_is_one_sentence(system: Running) -> None:
+    code, said = await client_invoices(system, "parked", "list", "nobody")
+    assert (code, said.startswith("There is no service nobody")) == (1, True), said
+    code, said = await client_invoices(system, "outbox", "replay", "sharing", "--since", "2026-01-01")
+    assert code == 0, said
+    assert said.startswith("sharing sends ")
+
+
+async def publish_nonsense(system: Running) -> None:
+    """What no service of ours would send, put into notifier's queue as an administrator can."""
+    ports = system.state["ports"]
+    password = json.loads((system.data / "secrets.json").read_text())["rabbitmq"][ADMIN]
+    message = {"properties": {}, "routing_key": "notifier", "payload": "{broken", "payload_encoding": "string"}
+    async with httpx.AsyncClient(auth=(ADMIN, password), trust_env=False) as http:
+        url = f"http://127.0.0.1:{ports['RABBITMQ_MANAGEMENT_PORT']}/api/exchanges/%2F/amq.default/publish"
+        assert (await http.post(url, json=message)).json() == {"routed": True}
