@@ -208,7 +208,7 @@ class System:
         }
 
     def gateway_environment(self, part: Part) -> dict[str, str]:
-        """For deploy/Caddyfile; HOME and XDG_* keep Caddy's own files inside the data folder."""
+        """For deploy/gateway/Caddyfile; HOME and XDG_* keep Caddy's own files inside the data folder."""
         home = self.data / part.name
         return {
             "SITE_ADDRESS": f"http://:{self.ports[part.port]}",

@@ -204,7 +204,7 @@ def programs(system: System, http: httpx.AsyncClient) -> list[Program]:
 
 def program(part: Part, system: System, http: httpx.AsyncClient) -> Program:
     """A service, a simulator or the gateway: started with its own settings, ready when it answers 200."""
-    caddyfile = str(ROOT / "deploy" / "Caddyfile")
+    caddyfile = str(ROOT / "deploy" / "gateway" / "Caddyfile")
     command = [sys.executable, "-m", part.module] if part.module else ["caddy", "run", "--config", caddyfile, "--adapter", "caddyfile"]
     url, headers = system.ready_url(part), {"Host": system.public_host}
 

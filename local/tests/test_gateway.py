@@ -1,4 +1,4 @@
-"""deploy/Caddyfile in a real Caddy, before three services that say what reached them."""
+"""deploy/gateway/Caddyfile in a real Caddy, before three services that say what reached them."""
 
 import http.server
 import json
@@ -79,7 +79,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @contextmanager
 def running(gateway: Gateway, **told: str) -> Iterator[Gateway]:
     """The gateway in its own process, told more through its environment."""
-    command = ["caddy", "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
+    command = ["caddy", "run", "--config", str(ROOT / "deploy" / "gateway" / "Caddyfile"), "--adapter", "caddyfile"]
     with echoing(gateway.ports["WEB_UPSTREAM"]), echoing(gateway.ports["XERO_GATEWAY_UPSTREAM"]), gateway.log.open("ab") as log:
         caddy = subprocess.Popen(command, env=gateway.environment | told, stdout=log, stderr=log)
         while not listens(gateway.port):

@@ -39,11 +39,11 @@ def installation(
 
 
 @setting_up.command("files")
-def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:5672") -> None:
+def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:5672", replica_set: str = "rs0") -> None:
     """Make every key, ring, password and address that is missing."""
     from client_invoices import setup  # not above: the drivers it needs would slow every other command by a second
 
-    setup.make_files(folder, mongo=mongo, rabbitmq=rabbitmq)
+    setup.make_files(folder, mongo=mongo, rabbitmq=rabbitmq, replica_set=replica_set)
     console.print(f"Keys, rings and passwords are in {folder}. Back them up apart from the databases.")
 
 

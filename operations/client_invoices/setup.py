@@ -51,14 +51,14 @@ class NotReady(Refused):
     """A store did not come up in time, or refuses us."""
 
 
-def make_files(folder: Path, *, mongo: str, rabbitmq: str) -> None:
+def make_files(folder: Path, *, mongo: str, rabbitmq: str, replica_set: str = REPLICA_SET) -> None:
     """Makes every key, ring, password and address below `folder`. `mongo` and `rabbitmq` are host:port as services reach them."""
     make_keys(folder, (*SERVICES, OPERATIONS), RINGS)
     passwords = _kept_passwords(folder / "operations" / "passwords.json")
     _make(folder / "mongo" / "keyfile", base64.b64encode(os.urandom(741)).decode())
     _make(folder / "rabbitmq" / "20-admin.conf", f"default_user = {ADMIN}\ndefault_pass = {passwords['rabbitmq'][ADMIN]}\n")
     for service in SERVICES_ON_THE_BUS:
-        database = f"mongodb://{service}:{quote(passwords['mongo'][service])}@{mongo}/?replicaSet={REPLICA_SET}&authSource={service}"
+        database = f"mongodb://{service}:{quote(passwords['mongo'][service])}@{mongo}/?replicaSet={replica_set}&authSource={service}"
         _make(folder / service / "secrets" / "mongo_url", database)
         _make(folder / service / "secrets" / "rabbitmq_url", f"amqp://{service}:{quote(passwords['rabbitmq'][service])}@{rabbitmq}/")
     if os.geteuid() == 0:

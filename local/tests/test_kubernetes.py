@@ -1,0 +1,135 @@
+"""The Kubernetes manifests are valid, and their network policies draw the same picture as docs/architecture.md and the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
+from client_invoices.setup import make_files
+from common import telemetry
+from local.system import ROOT
+
+KUBECTL = Path(sys.executable).parent / "kubectl"
+SCHEMAS = ROOT / "deploy" / "k8s" / "schemas"
+FROM_OUTSIDE = {"web", "auth", "xero-gateway"}
+OVERLAYS = ("local", "production")
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """overlay -> its resources, as `kubectl kustomize` makes them of a copy that has keys."""
+    folder = tmp_path_factory.mktemp("deploy") / "deploy"
+    shutil.copytree(ROOT / "deploy", folder, ignore=shutil.ignore_patterns("installation"))
+    make_files(folder / "k8s" / "overlays" / "local" / "installation", mongo="mongo:27017", rabbitmq="rabbitmq:5672")
+    return {overlay: resources(folder / "k8s" / "overlays" / overlay) for overlay in OVERLAYS}
+
+
+def resources(overlay: Path) -> list[dict[str, Any]]:
+    made = subprocess.run([KUBECTL, "kustomize", overlay], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-2000:]
+    return list(yaml.safe_load_all(made.stdout))
+
+
+def of_kind(found: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_resource_is_valid_in_the_strictest_reading(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    for each in manifests[overlay]:
+        schema = SCHEMAS / f"{each['kind'].lower()}_{each['apiVersion'].rpartition('/')[2]}.json"
+        if schema.exists():
+            jsonschema.validate(each, json.loads(schema.read_text()))
+        else:
+            kubernetes_validate.validate(each, "1.34", strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_services_reach_each_other_along_the_calls_of_the_code_alone(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    policies = of_kind(manifests[overlay], "NetworkPolicy")
+    assert policies["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    allowed_out = {(caller, called) for caller in SERVICES for called in peers(policies[caller], "egress", "to")}
+    allowed_in = {(caller, called) for called in SERVICES for caller in peers(policies[called], "ingress", "from")}
+    calls = {(caller, called) for caller, all_called in CALLS.items() for called in all_called}
+    assert allowed_out == allowed_in == calls == drawn_calls()
+    assert {name for name in SERVICES if "gateway" in roles(policies[name])} == FROM_OUTSIDE
+
+
+def drawn_calls() -> set[tuple[str, str]]:
+    """The table of docs/architecture.md."""
+    rows = re.findall(r"^\| ([a-z-]+) \| ([a-z-]+) \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    return {(caller, called) for caller, called in rows if caller in SERVICES and called in SERVICES}
+
+
+def peers(policy: dict[str, Any], way: str, side: str) -> set[str]:
+    """Services a policy lets through on the port of the API."""
+    found = {
+        peer.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/name")
+        for rule in policy["spec"].get(way, [])
+        if {"port": 8000} in rule.get("ports", [])
+        for peer in rule.get(side, [])
+    }
+    return {name for name in found if name in SERVICES}
+
+
+def roles(policy: dict[str, Any]) -> set[str]:
+    labels = [peer.get("podSelector", {}).get("matchLabels", {}) for rule in policy["spec"]["ingress"] for peer in rule.get("from", [])]
+    return {label["role"] for label in labels if "role" in label}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_is_there_twice_and_cannot_do_more_than_serve(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    found = manifests[overlay]
+    for name in SERVICES:
+        spec = of_kind(found, "Deployment")[name]["spec"]
+        pod, (container,) = spec["template"]["spec"], spec["template"]["spec"]["containers"]
+        assert spec["replicas"] == 2
+        assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert pod["serviceAccountName"] == name
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert container["image"] == f"client-invoices/{name}"
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert of_kind(found, "PodDisruptionBudget")[name]["spec"]["selector"] == spec["selector"]
+        assert of_kind(found, "Service")[name]["spec"]["selector"] == spec["selector"]["matchLabels"]
+        called = {f"{other.upper().replace('-', '_')}_URL": f"http://{other}:8000" for other in CALLS.get(name, ())}
+        assert {entry["name"]: entry["value"] for entry in container.get("env", [])} == called
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_secret_a_service_mounts_is_made(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    made = {
+        re.sub(r"-[a-z0-9]{10}$", "", name): set(secret["data"])
+        if secret["kind"] == "Secret"
+        else {row["secretKey"] for row in secret["spec"]["data"]}
+        for kind in ("Secret", "ExternalSecret")
+        for name, secret in of_kind(manifests[overlay], kind).items()
+    }
+    for name, deployment in of_kind(manifests[overlay], "Deployment").items():
+        if name in SERVICES:
+            (source,) = deployment["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+            assert {item["key"] for item in source["secret"]["items"]} == made[f"{name}-keys"]
+            assert name not in SERVICES_ON_THE_BUS or {"mongo_url", "rabbitmq_url"} < made[f"{name}-keys"]
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_exist(manifests: dict[str, list[dict[str, Any]]]) -> None:
+    rules = of_kind(manifests["production"], "PrometheusRule")["client-invoices"]["spec"]["groups"][0]["rules"]
+    dashboard = json.loads((ROOT / "deploy" / "k8s" / "overlays" / "production" / "dashboard.json").read_text())
+    asked = [rule["expr"] for rule in rules] + [panel["targets"][0]["expr"] for panel in dashboard["panels"]]
+    sources = "".join(path.read_text() for path in [*(ROOT / "services").glob("*/*/*.py"), Path(telemetry.__file__)])
+    metrics = {name for text in asked for name in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b(?=[{\[ )]|$)", text) if name != "histogram_quantile"}
+    assert len(metrics) > 8
+    missing = {name for name in metrics if f'"{re.sub("_(count|bucket)$", "", name)}"' not in sources}
+    assert missing == set()
+    runbook = (ROOT / "docs" / "operating.md").read_text()
+    assert [rule["alert"] for rule in rules if f"`{rule['alert']}`" not in runbook] == []
