@@ -10,6 +10,7 @@ from common.contracts.sharing import ClientInvited, ShareCreated, ShareEnded
 from common.crypto import KeyRing
 from common.mongo import Database
 from common.testing import OTHER_ORGANISATION, Harness
+from sharing import store
 from sharing.expirer import Expirer
 from sharing.testing import CLIENT, CONTACT, OTHER_CONTACT, Desk, an_invoice, changed, connected, token_in
 
@@ -126,8 +127,6 @@ async def test_the_search_for_ended_shares_uses_its_index(sharing: Harness, desk
 
 async def explained(db: Database, name: str) -> set[str]:
     """Which way the database would take to find what ran out."""
-    from sharing import store
-
     found = await db.client[db._database.name].command(
         "explain", {"find": "shares", "filter": {**store.LIVE, **store.RUN_OUT}, "sort": {name: 1}}
     )
@@ -200,3 +199,15 @@ async def test_each_opening_of_an_invoice_is_counted_for_its_share(sharing: Harn
     assert (row["share_id"], row["invoice_id"], row["email"], row["opened"]) == (share["id"], NEW.invoice_id, CLIENT, times)
     assert len(row["moments"]) == times
     assert row["first_at"] <= row["last_at"]
+
+
+@pytest.mark.parametrize("how", ["ended", "past its end", "another address", "never invited"])
+async def test_the_grant_check_alone_refuses_what_was_listed_as_open_a_moment_ago(sharing: Harness, desk: Desk, how: str) -> None:
+    """Between listing and checking anything may have happened; the write decides, not what was read before it."""
+    share = await (desk.invite() if how == "never invited" else desk.share([NEW], ends_on=TOMORROW))
+    if how == "ended":
+        await desk.end(share["id"])
+    if how == "past its end":
+        await run_out(sharing, share["id"])
+    assert await store.count_view(sharing.db, STRANGER if how == "another address" else CLIENT, share["id"]) is None
+    assert (await desk.look(share["id"]))["views"] == 0
