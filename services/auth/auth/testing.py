@@ -8,13 +8,17 @@ import hashlib
 import hmac
 import json
 import secrets
+import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
+import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from joserfc import jwt
@@ -26,6 +30,8 @@ from common.testing import Harness
 
 CLIENT_ID, CLIENT_SECRET = "our-app", "our-secret"
 KOWHAI, PIKE = "5f1f7b3a-0000-4000-8000-000000000001", "5f1f7b3a-0000-4000-8000-000000000002"
+GRACE_SECONDS = 1800
+NO_KILL: tuple[str, Callable[[], None]] = ("", lambda: None)
 KOWHAI_ID, PIKE_ID = organisation_id(KOWHAI), organisation_id(PIKE)
 SCOPES = "openid profile email offline_access accounting.contacts.read accounting.invoices.read"
 MERE = {"sub": "mere", "given_name": "Mere", "family_name": "Hart", "email": "mere@kowhai.example"}
@@ -56,12 +62,20 @@ class PretendXero:
         self.tenants: dict[str, dict[str, dict[str, Any]]] = {}
         self.codes: dict[str, dict[str, Any]] = {}
         self.refresh_tokens: dict[str, dict[str, Any]] = {}
-        self.refreshes = self.keys_read = self.consents = 0
+        self.spent: dict[str, float] = {}
+        self.refreshed: Counter[str] = Counter()
+        self.clock = 0.0
+        self.keys_read = self.consents = 0
         self.secrets: list[str] = []
         self.revoked: list[str] = []
         self.lie: dict[str, Any] = {}
         self.claims: dict[str, Any] = {}
         self.header: dict[str, Any] = {}
+
+    @property
+    def refreshes(self) -> int:
+        """How often a refresh token was shown."""
+        return self.refreshed.total()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -115,11 +129,20 @@ class PretendXero:
             return Response("<html>Access denied by a proxy</html>", self.lie["html"], media_type="text/html")
         if request.headers["authorization"] != f"Basic {base64.b64encode(f'{CLIENT_ID}:{CLIENT_SECRET}'.encode()).decode()}":
             return JSONResponse({"error": "invalid_client"}, 400)
-        granted = self._code(form) if form["grant_type"] == "authorization_code" else self._rotated(form)
+        refreshing = form["grant_type"] == "refresh_token"
+        stage, kill = self.lie.pop("kill", NO_KILL) if refreshing else NO_KILL
+        if stage == "asked":
+            kill()
+            return Response("Bad gateway", 502)
+        granted = self._rotated(form) if refreshing else self._code(form)
         away = self._away() or (JSONResponse({"error": self.lie["error"]}, 400) if "error" in self.lie else None)
         if away or granted is None:
             return away or JSONResponse({"error": "invalid_grant"}, 400)
         answer = self._tokens(granted)
+        if stage == "rotated":
+            kill()
+        if stage == "answered":
+            asyncio.get_running_loop().call_later(secrets.randbelow(30) / 1000, kill)
         if self.lie.pop("cut", None):
             return StreamingResponse(_cut(), media_type="application/json")
         return JSONResponse({**answer, **self.lie.get("answer", {})})
@@ -131,11 +154,12 @@ class PretendXero:
         return granted if granted and form["redirect_uri"] == granted["redirect_uri"] and challenge in (None, given) else None
 
     def _rotated(self, form: dict[str, str]) -> dict[str, Any] | None:
-        """The old token stays good for a second try, as in Xero's grace, unless told otherwise."""
-        self.refreshes += 1
-        if self.lie.pop("refuse_once", None):
+        """The old token stays good for a second try for half an hour of `clock`, Xero's grace."""
+        granted = self.refresh_tokens.get(form["refresh_token"])
+        self.refreshed[granted["sub"] if granted else ""] += 1
+        if self.lie.pop("refuse_once", None) or self.clock - self.spent.setdefault(form["refresh_token"], self.clock) > GRACE_SECONDS:
             return None
-        return self.refresh_tokens.get(form["refresh_token"])
+        return granted
 
     def _tokens(self, granted: dict[str, Any]) -> dict[str, Any]:
         now, person = int(time.time()), self.people[granted["sub"]]
@@ -198,6 +222,19 @@ class PretendXero:
 
     def _away(self) -> Response | None:
         return Response("Bad gateway", 502) if self.lie.get("away") else None
+
+
+@asynccontextmanager
+async def pretended_xero() -> AsyncIterator[PretendXero]:
+    """The server on a free port."""
+    xero = PretendXero()
+    listening = socket.create_server(("127.0.0.1", 0), backlog=500)
+    server = uvicorn.Server(uvicorn.Config(xero.app, log_config=None, lifespan="off"))
+    task = asyncio.create_task(server.serve([listening]))
+    xero.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    yield xero
+    server.should_exit = True
+    await task
 
 
 class Browser:
