@@ -23,4 +23,6 @@ async def test_fifty_kills_inside_a_refresh_lock_nobody_out(harness: HarnessFact
         stored = 0
         for number in range(50):
             stored += await kill_inside_a_refresh(world, organisations[number % len(organisations)], number)
+            if number % 10 == 9:
+                print(f"{number + 1} kills", flush=True)
         print(f"50 kills inside a refresh, {stored} after the new tokens were stored: no connection locked out", flush=True)

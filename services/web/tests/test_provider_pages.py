@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,31 @@ async def test_a_connection_that_needs_signing_in_shows_one_band_and_stored_data
     assert answer.text.count("Reconnect Xero") == 1
     assert "these are the stored invoices" not in answer.text
     assert "INV-1042" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (
+            "needs_reauth",
+            "Xero asks you to sign in again for Kōwhai & Hart Studio Ltd. Clients still open everything as of {}; new changes wait.",
+        ),
+        (
+            "disconnected",
+            "Kōwhai & Hart Studio Ltd is disconnected from Xero. Clients still open everything as of {}; nothing new arrives.",
+        ),
+    ],
+)
+async def test_every_page_of_a_lost_organisation_says_since_when_nothing_new_arrives(
+    up: Upstream, provider: httpx.AsyncClient, state: str, told: str
+) -> None:
+    up.organisations[0] |= {"state": state, "since": up.devices[1]["last_seen_at"]}
+    for path in (f"/o/{KOWHAI}/shares", f"/o/{KOWHAI}/settings"):
+        page = (await provider.get(path)).text
+        text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page.split("<aside", 1)[1].split("</aside", 1)[0])))
+        assert told.format("9 minutes ago") in text
+        assert page.count("Reconnect Xero") == 1
+    assert "<aside" not in (await provider.get("/organisations")).text
 
 
 # ── one client

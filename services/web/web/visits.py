@@ -69,7 +69,9 @@ class Visit:
         return {
             "me": self.me,
             "organisations": self.organisations,
-            "organisation": self.organisation.model_copy(update={"state": "needs_reauth"}) if asks_again else self.organisation,
+            "organisation": self.organisation.model_copy(update={"state": "needs_reauth", "since": None})
+            if asks_again
+            else self.organisation,
             "time_zone": self.organisation.time_zone,
         }
 
