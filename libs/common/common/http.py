@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ from common.turns import Turn, Turns, outside
 CALL_SECONDS = 8.0
 READS_AT_ONCE = 8
 """How many GET requests one process works on at a time. The others wait their turn, so that what changes something, ending an access
-above all, never queues behind hundreds of people who are reading. Waiting for another service or for Xero is no work: see common.turns."""
+above all, never queues behind hundreds of people who are reading. Waiting for Xero is no work: see common.turns."""
 
 CORRELATION = "x-correlation-id"
 DEADLINE = "x-deadline-ms"
@@ -122,9 +123,15 @@ def admitted(app: FastAPI) -> dict[tuple[str, str], frozenset[str]]:
 class ServiceClient:
     """Calls one other service. Every failure to answer in time is Unavailable; every refusal keeps its status and code."""
 
-    def __init__(self, base_url: str, *, signer: Signer, audience: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`transport` lets a test connect two services inside one process."""
+    def __init__(
+        self, base_url: str, *, signer: Signer, audience: str, waits: bool = False, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`waits`: that service may wait for seconds itself, so a read that calls it gives its turn to others meanwhile.
+
+        `transport` lets a test connect two services inside one process.
+        """
         self.audience = audience
+        self._while_calling = outside if waits else nullcontext
         self._signer = signer
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
         self._client = httpx.AsyncClient(base_url=base_url, transport=transport, limits=limits, trust_env=False, follow_redirects=False)
@@ -150,7 +157,7 @@ class ServiceClient:
             DEADLINE: str(int(seconds * 1000)),
         }
         try:
-            async with outside():
+            async with self._while_calling():
                 answer = await self._client.request(method, path, headers=headers, timeout=httpx.Timeout(seconds, pool=2), **content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self.audience} does not answer.", code=f"{self.audience}_unavailable") from error

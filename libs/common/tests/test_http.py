@@ -325,9 +325,16 @@ async def test_reads_wait_their_turn_and_a_change_never_waits_behind_them(keys: 
 
 
 async def test_reads_that_wait_for_somebody_outside_keep_no_other_read_waiting(keys: Path) -> None:
-    """Twice as many reads as there are turns wait outside, each for two things at once; another is answered all the same."""
-    hold, slow = asyncio.Event(), APIRouter()
+    """Many more reads than there are turns wait, for two things at once or for a service that waits; another is answered all the same."""
+    hold, slow, far = asyncio.Event(), APIRouter(), FastAPI()
     running = most = 0
+
+    @far.get("/far")
+    async def answer() -> None:
+        await hold.wait()
+
+    signer = Signer("portal", keys / "portal")
+    other = ServiceClient("http://far", signer=signer, audience="far", waits=True, transport=httpx.ASGITransport(far))
 
     @slow.get("/outside")
     async def wait_outside() -> str:
@@ -344,15 +351,21 @@ async def test_reads_that_wait_for_somebody_outside_keep_no_other_read_waiting(k
         running -= 1
         return "back"
 
+    @slow.get("/calling")
+    async def call() -> str:
+        await other.get("/far")
+        return "back"
+
     @slow.get("/quick")
     async def quick() -> str:
         return "quick"
 
     app = create_service("sharing", ServiceSettings(keys_dir=keys / "sharing", public_keys_dir=keys / "public"), routers=[slow])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sharing") as http:
-        waiting = [asyncio.create_task(http.get("/outside")) for _ in range(READS_AT_ONCE * 2)]
+        waiting = [asyncio.create_task(http.get(path)) for path in ("/outside", "/calling") for _ in range(READS_AT_ONCE * 2)]
         await asyncio.sleep(0.05)
-        assert (await http.get("/quick")).json() == "quick"
+        async with asyncio.timeout(7):  # a read that gets no turn goes on after 8 seconds
+            assert (await http.get("/quick")).json() == "quick"
         hold.set()
         assert {answer.json() for answer in await asyncio.gather(*waiting)} == {"back"}
         assert most == READS_AT_ONCE

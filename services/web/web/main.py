@@ -75,6 +75,6 @@ def services(options: Settings) -> Services:
     return Services(
         auth=ServiceClient(options.auth_url, signer=signer, audience="auth"),
         portal=ServiceClient(options.portal_url, signer=signer, audience="portal"),
-        gateway=ServiceClient(options.xero_gateway_url, signer=signer, audience="xero-gateway"),
+        gateway=ServiceClient(options.xero_gateway_url, signer=signer, audience="xero-gateway", waits=True),
         sharing=ServiceClient(options.sharing_url, signer=signer, audience="sharing"),
     )
