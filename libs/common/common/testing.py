@@ -15,7 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from common import inbox, logging
+from common import erasure, inbox, logging
 from common.events import Event, EventData, decode, new_event
 from common.identity import PdfCapability, Signer
 from common.ids import new_id, organisation_id
@@ -118,6 +118,15 @@ class Harness:
     async def forget_published(self) -> None:
         """Empties the outbox, so that the next `published` shows what comes now."""
         await self.db.collection(OUTBOX).delete_many({})
+
+    async def erase(self) -> None:
+        """Everything is sent, and what was asked to be erased gets all its passes."""
+        await self.db.collection(OUTBOX).update_many({"state": "pending"}, {"$set": {"state": "sent"}})
+        (eraser,) = [loop for loop in self.runtime.loops if isinstance(loop, erasure.Eraser)]
+        for _ in range(1 + len(erasure.AGAIN_SECONDS)):
+            await self.db.collection(erasure.ERASURES).update_many({"state": "pending"}, [{"$set": {"due_at": "$$NOW"}}])
+            while await eraser.erase_one(self.db):
+                pass
 
     async def empty(self) -> None:
         """Deletes every document, keeping collections and indexes."""

@@ -16,7 +16,6 @@ from auth.main import create_app
 from auth.models import Leaving
 from auth.settings import Settings
 from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, TANE, Browser, PretendXero
-from common import erasure
 from common.clock import utc_now
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, ProviderDeleted
 from common.mongo import Document
@@ -73,15 +72,6 @@ async def go_on(auth: Harness) -> None:
     await auth.db.collection(leaving_store.LEAVINGS).update_many({"state": "pending"}, due)
     while await Leaver(auth.app.state.departures).go_on_with_one(auth.db):
         pass
-
-
-async def erase(auth: Harness) -> None:
-    """Every pass of what is to be erased, after everything was sent."""
-    await auth.db.collection("outbox").update_many({}, {"$set": {"state": "sent"}})
-    for _ in range(1 + len(erasure.AGAIN_SECONDS)):
-        await auth.db.collection(erasure.ERASURES).update_many({}, [{"$set": {"due_at": "$$NOW"}}])
-        while await erasure.Eraser(leavings.nothing_more).erase_one(auth.db):
-            pass
 
 
 async def count(auth: Harness, name: str) -> int:
@@ -191,7 +181,7 @@ async def test_deleting_the_account_ends_all_access_before_it_answers(
     assert sorted(told.organisation_ids) == sorted([KOWHAI_ID, PIKE_ID])
     await go_on(auth)
     assert xero.revoked == ["mere"]
-    await erase(auth)
+    await auth.erase()
     left = await everything(auth)
     canaries = ["mere", "hart", "kōwhai", "pike &", *(secret.casefold() for secret in xero.secrets)]
     assert [canary for canary in canaries if canary in left] == []

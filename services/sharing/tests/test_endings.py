@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from common import erasure
 from common.contracts.auth import OrganisationDisconnected
 from common.contracts.sharing import ClientInvited, ShareEnded
 from common.crypto import KeyRing
 from common.mongo import Database, Document
 from common.testing import ORGANISATION, OTHER_ORGANISATION, Harness
-from sharing import endings, erasing, leaving_store, snapshot_store, store
+from sharing import endings, leaving_store, snapshot_store, store
 from sharing.sweepers import ContactEraser, Ender, sweep_one
 from sharing.testing import CLIENT, CONTACT, LONG_AGO, OTHER_CONTACT, Desk, an_invoice, token_in
 
@@ -39,16 +38,6 @@ async def sweep(db: Database) -> None:
     await db.collection(leaving_store.ENDINGS).update_many({"state": "pending"}, [{"$set": {"began_at": back, "due_at": "$$NOW"}}])
     while await sweep_one(db, leaving_store.ENDINGS, Ender().work):
         pass
-
-
-async def erase(db: Database) -> None:
-    """Every pass of what is to be erased, after the events about it were sent."""
-    await db.collection("outbox").update_many({}, {"$set": {"state": "sent"}})
-    eraser = erasure.Eraser(erasing.forget)
-    for _ in range(1 + len(erasure.AGAIN_SECONDS)):
-        await db.collection(erasure.ERASURES).update_many({}, [{"$set": {"due_at": "$$NOW"}}])
-        while await eraser.erase_one(db):
-            pass
 
 
 async def test_nothing_opens_from_the_answer_on_although_no_share_was_written_yet(sharing: Harness, desk: Desk, ring: KeyRing) -> None:
@@ -156,7 +145,7 @@ async def test_a_colleagues_organisation_keeps_its_accesses_without_the_name_of_
     await desk.share([an_invoice()])
     await depart(sharing, deleting=True, others=(ORGANISATION,))
     await sweep(sharing.db)
-    await erase(sharing.db)
+    await sharing.erase()
     assert await desk.numbers_seen() == {"INV-1"}
     (share,) = await sharing.db.collection(store.SHARES).find({})
     assert share["shared_by"] == {"id": "prv_1", "name": "", "email": ""}
@@ -172,7 +161,7 @@ async def test_deleting_leaves_nothing_of_the_organisation_its_clients_or_the_pe
     await sweep(sharing.db)
     lost = OrganisationDisconnected(version=2, organisation_id=ORGANISATION, name="", since=LONG_AGO)
     await sharing.deliver(lost)
-    await erase(sharing.db)
+    await sharing.erase()
     left = await everything(sharing)
     assert [word for word in ("mere", "kōwhai", "harbour", "demo.example", "inv-1", "inv-9") if word in left] == []
     for name in (store.SHARES, store.INVITATIONS, store.CONTACTS, snapshot_store.SNAPSHOTS, leaving_store.CLOSED_CONTACTS):
@@ -184,7 +173,7 @@ async def test_an_organisation_shared_again_meanwhile_keeps_what_is_new(sharing:
     await depart(sharing, ORGANISATION, erasing=(ORGANISATION,))
     await sweep(sharing.db)
     await desk.share([an_invoice("INV-2")], "new@demo.example")
-    await erase(sharing.db)
+    await sharing.erase()
     assert await desk.numbers_seen("new@demo.example") == {"INV-2"}
     assert await sharing.db.collection(store.SHARES).count({}) == 1
 

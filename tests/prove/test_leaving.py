@@ -1,0 +1,58 @@
+"""Deleting an account on the whole product: nothing is left, also when parts are killed with -9. `make prove ONLY=leaving`"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import httpx
+import pytest
+
+from local.people import NotThere
+from local.running import Running
+from tests.leaving import Departing, all_gone, databases, found_in, words_about
+
+ROUNDS = 3
+
+
+@pytest.mark.timeout(600)
+async def test_deleting_leaves_no_word_of_the_person_the_organisation_or_its_client(system: Running) -> None:
+    async with databases(system) as held:
+        departing = Departing(system, 0)
+        await departing.share()
+        (person,) = await held["auth"].collection("providers").find({})
+        before = await found_in(held, words_about(departing, person))
+        assert {place.split(".")[0] for place in before} == {"auth", "sharing", "xero-gateway", "portal", "notifier"}
+        print(f"before: {sorted(before)}", flush=True)
+        await departing.ask_to_be_deleted()
+        assert departing.provider.page.status == 303
+        assert await departing.refused()
+        await all_gone(system, held, departing, person)
+        await departing.close()
+
+
+@pytest.mark.timeout(1700)
+@pytest.mark.parametrize("part", ["auth", "sharing", "xero", "mongod"])
+async def test_a_part_killed_at_any_moment_of_leaving_changes_nothing_about_its_end(system: Running, part: str) -> None:
+    moments = random.Random(part)
+    async with databases(system) as held:
+        for number in range(ROUNDS):
+            departing = Departing(system, 1000 * (1 + len(part)) + number)
+            await departing.share()
+            (person,) = await held["auth"].collection("providers").find({})
+            wait = moments.uniform(0, 0.4)
+            pressed = asyncio.create_task(press(departing))
+            await asyncio.sleep(wait)
+            pid = system.kill(part)
+            await pressed
+            await system.restarted(part, pid)
+            await all_gone(system, held, departing, person)
+            await departing.close()
+            print(f"{part} killed {wait * 1000:.0f} ms after the press: the same end", flush=True)
+
+
+async def press(departing: Departing) -> None:
+    try:
+        await departing.ask_to_be_deleted()
+    except (NotThere, httpx.HTTPError):
+        return  # the page of a part that died; the person tries again
