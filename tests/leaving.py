@@ -81,6 +81,11 @@ class Departing:
         except (NotThere, httpx.HTTPError):
             return False
 
+    async def marked_as_not_updating(self) -> bool:
+        """Whether the client still reads the invoice, told since when nothing reaches it."""
+        page = await self.client.open(self.invoice_path)
+        return page.status == 200 and "not updating since" in page.words
+
     async def refused(self) -> bool:
         try:
             return (await self.client.open(self.invoice_path)).status == 404

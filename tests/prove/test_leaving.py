@@ -8,11 +8,13 @@ import random
 import httpx
 import pytest
 
-from local.people import NotThere
+from local.people import NotThere, eventually
 from local.running import Running
-from tests.leaving import Departing, all_gone, databases, found_in, words_about
+from tests.leaving import Departing, all_gone, databases, found_in, hasten, words_about
+from tests.story import STUDIO
 
 ROUNDS = 3
+KILLED = ("auth", "sharing", "xero", "mongod")
 
 
 @pytest.mark.timeout(600)
@@ -31,13 +33,36 @@ async def test_deleting_leaves_no_word_of_the_person_the_organisation_or_its_cli
         await departing.close()
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", ["disconnect", "end-access"])
+async def test_disconnecting_keeps_invoices_readable_and_ending_all_access_does_not(system: Running, way: str) -> None:
+    async with databases(system) as held:
+        departing = Departing(system, 10 + len(way))
+        await departing.share()
+        page = f"/o/{departing.provider.organisation}/leave"
+        await departing.provider.open(f"{page}/{way}")
+        button, typed = {"disconnect": ("Disconnect", {}), "end-access": ("Disconnect and end all access", {"name": STUDIO})}[way]
+        assert "is disconnected" in (await departing.provider.press(button, **typed)).words
+        if way == "end-access":
+            assert await departing.refused()
+        else:
+            await eventually(departing.marked_as_not_updating, "the client's page says since when nothing changes")
+
+        async def told() -> bool:
+            return await held["auth"].collection("token_sets").count({}) == 0
+
+        await eventually(told, "Xero is told and the tokens are destroyed")
+        await eventually(lambda: hasten(held), "everything is worked off", 120)
+        await departing.close()
+
+
 @pytest.mark.timeout(1700)
-@pytest.mark.parametrize("part", ["auth", "sharing", "xero", "mongod"])
+@pytest.mark.parametrize("part", KILLED)
 async def test_a_part_killed_at_any_moment_of_leaving_changes_nothing_about_its_end(system: Running, part: str) -> None:
     moments = random.Random(part)
     async with databases(system) as held:
         for number in range(ROUNDS):
-            departing = Departing(system, 1000 * (1 + len(part)) + number)
+            departing = Departing(system, 1000 * (1 + KILLED.index(part)) + number)
             await departing.share()
             (person,) = await held["auth"].collection("providers").find({})
             wait = moments.uniform(0, 0.4)
