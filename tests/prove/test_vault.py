@@ -129,7 +129,7 @@ async def test_ten_thousand_token_sets_are_turned_under_load_and_twenty_kills(va
         for _ in range(2):
             processes.create_task(vaults.read(new))
         for _ in range(KILLS):
-            left = await vaults.rotate_killed_after(random.randrange(1, 600))
+            left = await vaults.rotate_killed_after(random.randrange(1, 200))
         print(f"{KILLS} kills: {left} of {RECORDS} left, {vaults.reads} reads, {len(vaults.failed)} failed", flush=True)
         assert 0 < left < RECORDS
         old.set()

@@ -15,6 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ class KeyRing:
             raise BadRing(f"{path.name}: {reason}") from None  # the error before may quote the file
         if mode & NOT_FOR_OTHERS:
             raise BadRing(f"{path.name}: others than its owner may use it (mode {stat.S_IMODE(mode):04o}); chmod 600 {path.name}")
+        if shared := _also_in(path, {entry["key"] for entry in ring["keys"]}):
+            raise BadRing(f"{path.name}: a key of it stands in {shared} too; every purpose needs keys of its own")
         for entry in ring["keys"]:
             KEYS_HELD.labels(ring["purpose"], entry["id"], entry["state"]).set(1)
         disabled = frozenset(entry["id"] for entry in ring["keys"] if entry["state"] == "disabled")
@@ -122,6 +125,15 @@ def checked(ring: Any, purpose: str) -> dict[str, Any]:
             raise BadRing(what)
     found: dict[str, Any] = ring
     return found
+
+
+def _also_in(path: Path, keys: set[str]) -> str | None:
+    """The ring beside this one that has a key in common with it. One that cannot be read says so itself when it is loaded."""
+    for other in sorted(path.parent.glob("*.json")):
+        with suppress(OSError, ValueError):
+            if other != path and keys & {entry["key"] for entry in checked(json.loads(other.read_text()), other.stem)["keys"]}:
+                return other.name
+    return None
 
 
 def seal(ring: KeyRing, plaintext: bytes, context: Sequence[str]) -> dict[str, Any]:

@@ -145,6 +145,15 @@ def test_a_missing_ring_is_refused(tmp_path: Path) -> None:
         KeyRing.load(tmp_path / "codes.json")
 
 
+def test_two_rings_with_one_key_are_refused(tmp_path: Path) -> None:
+    path = _ring_file(tmp_path, json.dumps(GOOD))
+    (tmp_path / "csrf.json").write_text("{")
+    assert KeyRing.load(path).primary == "k1"
+    (tmp_path / "csrf.json").write_text(json.dumps({**GOOD, "purpose": "csrf"}))
+    with pytest.raises(BadRing, match=r"codes\.json: a key of it stands in csrf\.json too"):
+        KeyRing.load(path)
+
+
 @pytest.mark.parametrize(("mode", "good"), [(0o600, True), (0o400, True), (0o440, True), (0o604, False), (0o620, False), (0o644, False)])
 def test_a_ring_that_others_may_use_is_refused(tmp_path: Path, mode: int, good: bool) -> None:
     path = _ring_file(tmp_path, json.dumps(GOOD), mode)

@@ -78,7 +78,7 @@ class Vaults:
         """What an operator's command has to be told."""
         settings = self.service.runtime.settings
         told = {"MONGO_URL": settings.mongo_url, "MONGO_DATABASE": settings.mongo_database, "KEYS_DIR": self.ring_file.parent.parent}
-        return {name: str(value) for name, value in told.items()}
+        return {name: str(value) for name, value in told.items()} | {"XERO_CLIENT_ID": "none", "XERO_CLIENT_SECRET": "none"}
 
     async def operator(self, *command: str) -> asyncio.subprocess.Process:
         """`python -m auth <command>` as a process of its own."""

@@ -183,3 +183,15 @@ async def test_the_audit_is_verified_by_a_command(browser: Browser, auth: Harnes
     code, said = await command("verify-audit")
     assert code == 1
     assert "link 1: its content was changed." in said
+
+
+async def test_auth_does_not_start_with_a_bad_ring_and_says_why(vaults: Vaults, ring_file: Path) -> None:
+    await asyncio.to_thread(ring_file.chmod, 0o644)
+    process = await vaults.operator()
+    _, complained = await process.communicate()
+    assert process.returncode == 1
+    assert (
+        complained.decode()
+        .rstrip()
+        .endswith("BadRing: xero-token.json: others than its owner may use it (mode 0644); chmod 600 xero-token.json")
+    )
