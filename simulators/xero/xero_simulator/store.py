@@ -58,7 +58,7 @@ INDEXES = [
     "invoices(organisation, updated, id, status)",
     "invoices(organisation, id, status)",
     "invoices(organisation, search)",
-    "invoices(contact)",
+    "invoices(contact, status, type, due, due_amount)",
     "credits(organisation, contact)",
     "payments(organisation, invoice)",
     "payments(invoice)",

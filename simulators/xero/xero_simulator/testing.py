@@ -83,7 +83,7 @@ def process(folder: Path, port: int, **settings: str) -> Iterator[tuple[subproce
 
 
 def _wait_until_ready(client: httpx.Client, started: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
+    for _ in range(6000):
         assert started.poll() is None, "the simulator ended at its start"
         try:
             if client.get("/readyz").status_code == 200:
