@@ -73,6 +73,12 @@ class InviteAnswer(BaseModel):
     results: list[Invited]
 
 
+class Awaiting(BaseModel):
+    """Whether clients see no invoice that awaits approval."""
+
+    hidden: bool
+
+
 class SharesToEnd(BaseModel):
     share_ids: ShareIds
 
@@ -153,6 +159,16 @@ async def list_shares(organisation_id: str, provider: CurrentProvider, db: Db, p
     else:
         found, total = await store.list_live_shares(db, provider.organisation_id, page)
     return Shares(shares=await share_views.view_shares(db, found), page=page, page_size=store.PAGE_SIZE, total=total)
+
+
+@router.get("/organisations/{organisation_id}/awaiting")
+async def show_awaiting(organisation_id: str, provider: CurrentProvider, db: Db) -> Awaiting:
+    return Awaiting(hidden=bool(await store.list_hiding(db, [provider.organisation_id])))
+
+
+@router.post("/organisations/{organisation_id}/awaiting", status_code=204)
+async def hide_awaiting(organisation_id: str, wanted: Awaiting, provider: CurrentProvider, db: Db) -> None:
+    await db.transact(store.hide_awaiting, provider.organisation_id, wanted.hidden)
 
 
 @router.get("/organisations/{organisation_id}/shares/{share_id}")

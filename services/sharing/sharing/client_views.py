@@ -149,7 +149,12 @@ async def read_invoice(db: Database, share: Share, invoice_id: str, now: datetim
     sender, today = await _about(db, [share], now, default_time_zone)
     invoice = snapshot.invoice
     ids = (share.organisation_id, share.contact_id, share.load_id, invoice_id)
-    versions = [version for version in await snapshot_store.list_versions(db, *ids) if share.policy.admits(version.invoice)]
+    hidden = "SUBMITTED" if await store.list_hiding(db, {share.organisation_id}) else None
+    versions = [
+        version
+        for version in await snapshot_store.list_versions(db, *ids)
+        if share.policy.admits(version.invoice) and version.invoice.status != hidden
+    ]
     return OneInvoice(
         sender=sender,
         invoice=invoice,

@@ -184,7 +184,7 @@ class Organisation(Document):
 
     `versions` holds, for each fact, the version of the event it came from: events name different facts and come in any order.
     `ending_since` is there while all its accesses are being ended: from that moment none of them opens anything. `left` are the
-    ids of providers who deleted their accounts.
+    ids of providers who deleted their accounts. `hides_awaiting`: clients see no invoice that awaits approval.
     """
 
     name: str = ""
@@ -195,6 +195,7 @@ class Organisation(Document):
     versions: Mapping[str, int] = {}
     ending_since: datetime | None = None
     left: tuple[str, ...] = ()
+    hides_awaiting: bool = False
 
     def told(self, version: int, **facts: Any) -> Organisation:
         """With those facts that are newer than what is known."""

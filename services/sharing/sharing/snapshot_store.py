@@ -6,7 +6,7 @@ Who may see which invoice is decided by `visible_to` alone: every query that rea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from common.contracts.xero_gateway import SHAREABLE, Invoice, InvoiceSummary
 from common.identity import ProviderIdentity
 from common.ids import new_id
 from common.mongo import Database, Document, DuplicateKey, Filter, Index, Indexes, Reader, Tx
+from sharing import store
 from sharing.models import Doing, Policy, Share, Snapshot, Version, Viewing, contact_key
 
 SNAPSHOTS = "snapshots"
@@ -45,9 +46,13 @@ INDEXES: Indexes = {
 _SUMMARIES = TypeAdapter(list[InvoiceSummary])
 
 
-def visible_to(shares: Sequence[Share]) -> Filter:
-    """The invoices these shares show: sales invoices, stored as of these contacts in their present opening, visible,
-    and when voided, then only after the share was made."""
+async def _visible(reader: Reader, shares: Sequence[Share]) -> Filter:
+    return visible_to(shares, await store.list_hiding(reader, {share.organisation_id for share in shares}))
+
+
+def visible_to(shares: Sequence[Share], hiding: Container[str]) -> Filter:
+    """The invoices these shares show: sales invoices, stored as of these contacts in their present opening, visible, within the
+    share's policy, when voided, then only after the share was made, and none awaiting approval of organisations `hiding` those."""
     if not shares:
         return NOTHING
     granted = [
@@ -57,6 +62,7 @@ def visible_to(shares: Sequence[Share]) -> Filter:
             "load_id": share.load_id,
             "$or": [{"status": {"$ne": "VOIDED"}}, {"voided_at": {"$gt": share.created_at}}],
             **_granted_by(share.policy),
+            **({"status": {"$ne": "SUBMITTED"}} if share.organisation_id in hiding else {}),
         }
         for share in shares
     ]
@@ -72,12 +78,12 @@ def _granted_by(policy: Policy) -> Filter:
 
 async def list_visible_summaries(reader: Reader, shares: Sequence[Share]) -> list[InvoiceSummary]:
     """Every invoice these shares show, without lines."""
-    return await _summaries(reader, visible_to(shares))
+    return await _summaries(reader, await _visible(reader, shares))
 
 
 async def find_visible_invoice(reader: Reader, shares: Sequence[Share], invoice_id: str) -> Snapshot | None:
     keys = sorted({contact_key(share.organisation_id, invoice_id) for share in shares})
-    found = await reader.collection(SNAPSHOTS).find_one({"$and": [{"_id": {"$in": keys}}, visible_to(shares)]})
+    found = await reader.collection(SNAPSHOTS).find_one({"$and": [{"_id": {"$in": keys}}, await _visible(reader, shares)]})
     return _snapshot(found) if found else None
 
 
@@ -98,7 +104,7 @@ async def sum_visible(reader: Reader, shares: Sequence[Share], today: Mapping[st
         "unpaid": {"$topN": {"n": shown, "sortBy": order, "output": {"$cond": ["$due", "$summary", None]}}},
     }
     derived = {"due": due, "due_key": {"$ifNull": ["$due_date", "9999"]}, "today": {"$switch": {"branches": branches, "default": ""}}}
-    pipeline: list[Filter] = [{"$match": visible_to(shares)}, {"$set": derived}, {"$group": per_currency}]
+    pipeline: list[Filter] = [{"$match": await _visible(reader, shares)}, {"$set": derived}, {"$group": per_currency}]
     rows: list[Document] = await reader.collection(SNAPSHOTS).aggregate(pipeline) if shares else []
     return rows
 
@@ -117,7 +123,7 @@ async def list_stored_summaries(reader: Reader, organisation_id: str, contact_id
 
 async def has_shareable(reader: Reader, share: Share) -> bool:
     """Is there anything to open through this share?"""
-    where = {"status": {"$in": sorted(SHAREABLE)}, **visible_to([share])}
+    where = {"status": {"$in": sorted(SHAREABLE)}, **await _visible(reader, [share])}
     return await reader.collection(SNAPSHOTS).find_one(where, {"_id": 1}) is not None
 
 

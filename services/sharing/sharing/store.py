@@ -276,6 +276,16 @@ async def list_organisations(reader: Reader, organisation_ids: Iterable[str]) ->
     return {row["_id"]: Organisation.model_validate(row) for row in found}
 
 
+async def list_hiding(reader: Reader, organisation_ids: Iterable[str]) -> frozenset[str]:
+    """Those of these organisations whose clients see no invoice that awaits approval."""
+    where = {"_id": {"$in": sorted(organisation_ids)}, "hides_awaiting": True}
+    return frozenset(row["_id"] for row in await reader.collection(ORGANISATIONS).find(where, projection={"_id": 1}))
+
+
+async def hide_awaiting(tx: Tx, organisation_id: str, hidden: bool) -> None:
+    await tx.collection(ORGANISATIONS).update_one({"_id": organisation_id}, {"$set": {"hides_awaiting": hidden}})
+
+
 async def save_organisation(tx: Tx, organisation: Organisation) -> None:
     await tx.collection(ORGANISATIONS).replace_one({"_id": organisation.id}, organisation.model_dump(by_alias=True), upsert=True)
 

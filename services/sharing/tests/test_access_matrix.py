@@ -14,6 +14,7 @@ MINE, THEIRS, OVER = an_invoice("CANARY-MINE"), an_invoice("CANARY-THEIRS"), an_
 NOT_FOUND = {"type": "about:blank", "title": "Not found", "status": 404, "code": "not_found"}
 BODIES: dict[str, Any] = {
     "/contacts/{contact_id}/shares": {"emails": ["n/a"], "contact_name": "Harbour Books"},
+    "/awaiting": {"hidden": False},
     "/shares/end": {"share_ids": ["shr_unknown"]},
     "/addresses/lookup": {"email": "nobody@demo.example"},
     "/invitations/press": {"invitation": "cii_unknown"},

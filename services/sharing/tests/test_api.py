@@ -26,6 +26,8 @@ ACCESS = {
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/resend"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/end"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/address-uses"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/awaiting"): PROVIDER,
+    ("POST", f"{ORGANISATIONS}/awaiting"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices"): PROVIDER,
@@ -46,6 +48,7 @@ ACCESS = {
 }
 BODIES: dict[str, Any] = {
     f"{ORGANISATIONS}/contacts/{{contact_id}}/shares": {"emails": [CLIENT], "contact_name": "Harbour Books"},
+    f"{ORGANISATIONS}/awaiting": {"hidden": True},
     f"{ORGANISATIONS}/shares/end": {"share_ids": ["shr_1"]},
     "/internal/addresses/lookup": {"email": CLIENT},
     "/internal/invitations/press": {"invitation": "cii_unknown"},

@@ -211,3 +211,33 @@ async def test_the_grant_check_alone_refuses_what_was_listed_as_open_a_moment_ag
         await run_out(sharing, share["id"])
     assert await store.count_view(sharing.db, STRANGER if how == "another address" else CLIENT, share["id"]) is None
     assert (await desk.look(share["id"]))["views"] == 0
+
+
+async def test_an_organisation_may_hide_what_awaits_approval_from_its_clients_alone(sharing: Harness, desk: Desk, other_desk: Desk) -> None:
+    awaiting = an_invoice("AWAITING", status="SUBMITTED")
+    await desk.share([NEW, awaiting])
+    await other_desk.share([awaiting])
+    assert await desk.numbers_seen() == {"NEW", "AWAITING"}
+    path, headers = f"{desk.path}/awaiting", sharing.as_provider()
+    assert (await sharing.http.post(path, json={"hidden": True}, headers=headers)).status_code == 204
+    assert (await sharing.http.get(path, headers=headers)).json() == {"hidden": True}
+    assert await desk.numbers_seen() == {"NEW"}
+    assert await desk.opens(awaiting) == 404
+    home = (await sharing.http.get("/internal/client/home", headers=sharing.as_client())).json()
+    assert [(sender["organisation_id"], sender["count"]) for sender in home["senders"]] == [(desk.organisation, 1), (OTHER_ORGANISATION, 1)]
+    assert await other_desk.numbers_seen() == {"AWAITING"}
+    await sharing.deliver(connected(version=9, name="Renamed"))
+    assert await desk.opens(awaiting) == 404
+    await sharing.deliver(changed(an_invoice("AWAITING", updated_at=utc_now())))
+    one = f"/internal/client/senders/{desk.organisation}/invoices/{awaiting.invoice_id}"
+    seen = (await sharing.http.get(one, headers=sharing.as_client())).json()
+    assert [happening["kind"] for happening in seen["timeline"]] == ["issued"]
+    await sharing.http.post(path, json={"hidden": False}, headers=headers)
+    seen = (await sharing.http.get(one, headers=sharing.as_client())).json()
+    assert [happening["kind"] for happening in seen["timeline"]] == ["awaiting", "approved"]
+
+
+async def test_with_awaiting_invoices_hidden_nobody_is_invited_to_an_empty_page(sharing: Harness, desk: Desk) -> None:
+    await sharing.http.post(f"{desk.path}/awaiting", json={"hidden": True}, headers=sharing.as_provider())
+    share = await desk.share([an_invoice("AWAITING", status="SUBMITTED")])
+    assert share["state"] == "waiting_invoice"

@@ -262,3 +262,13 @@ async def test_the_shares_page_lists_live_accesses_and_ends_one(up: Upstream, pr
     answer = await press(provider, f"{CLIENT}/shares/{SHARE}/end?back=shares", f"{CLIENT}/shares/{SHARE}/end", then="shares")
     assert answer.headers["location"] == f"/o/{KOWHAI}/shares?done=ended&share={SHARE}"
     assert "Access ended at" in await words(provider, answer.headers["location"])
+
+
+async def test_what_awaits_approval_is_hidden_from_clients_and_shown_again(up: Upstream, provider: httpx.AsyncClient) -> None:
+    shares = f"/o/{KOWHAI}/shares"
+    assert "Shown: clients see them as “Awaiting approval”, not due. Hide them from clients" in await words(provider, shares)
+    assert (await press(provider, shares, f"{shares}/awaiting", hidden="yes")).headers["location"] == shares
+    assert up.hides_awaiting
+    assert "Hidden: clients see an invoice once it is approved in Xero. Show them to clients" in await words(provider, shares)
+    await press(provider, shares, f"{shares}/awaiting", hidden="no")
+    assert not up.hides_awaiting

@@ -198,6 +198,14 @@ class SharingClient:
         """One access."""
         return Share.model_validate(await self.http.get(f"{_org(org)}/shares/{share}", token=token))
 
+    async def hides_awaiting(self, token: str, org: str) -> bool:
+        """Whether clients see no invoice that awaits approval."""
+        return bool((await self.http.get(f"{_org(org)}/awaiting", token=token))["hidden"])
+
+    async def hide_awaiting(self, token: str, org: str, *, hidden: bool) -> None:
+        """Hides them from clients, or shows them again."""
+        await self.http.post(f"{_org(org)}/awaiting", json={"hidden": hidden}, token=token)
+
     async def some_shares(self, token: str, org: str, shares: Sequence[str]) -> list[Share]:
         """These accesses as far as they are this organisation's, live or ended."""
         params = [("id", share) for share in shares]

@@ -164,6 +164,7 @@ class Upstream:
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
         self.not_ending: set[str] = set()
+        self.hides_awaiting = False
         self.failing: dict[str, tuple[int, str]] = {}
         self.devices = [a_device("0a", current=True), a_device("0b", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18 Safari/605", 9)]
         self.connection: dict[str, Any] = {
@@ -412,6 +413,14 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
             return _problem(404, "not_found")
         about = {"standing": "open", "today": str(TODAY), "as_of": _z(NOW), "timeline": A_TIMELINE}
         return JSONResponse({"sender": A_SENDER, "invoice": up.in_full[invoice], **about})
+
+    @app.get(f"{base}/awaiting")
+    async def awaiting() -> dict[str, Any]:
+        return {"hidden": up.hides_awaiting}
+
+    @app.post(f"{base}/awaiting", status_code=204)
+    async def hide_awaiting(asked: dict[str, Any]) -> None:
+        up.hides_awaiting = asked["hidden"]
 
     @app.post(f"{base}/shares/end")
     async def end_many(asked: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,27 @@ async def shares(
     request: Request, visit: CurrentVisit, services: Behind, page: PageNumber = 1, done: str = "", share: str = ""
 ) -> Response:
     """Every live access of the organisation, mail problems first. `share` is the one that was just ended from here."""
-    found, ended = await asyncio.gather(
+    found, hides_awaiting, ended = await asyncio.gather(
         services.sharing.shares(visit.sharing_token, visit.org, page=page),
+        services.sharing.hides_awaiting(visit.sharing_token, visit.org),
         _chosen(services, visit, [share] if done == "ended" else []),
     )
-    return render(request, "provider/shares.html", **visit.frame(), section="shares", found=found, ended=ended)
+    return render(
+        request,
+        "provider/shares.html",
+        **visit.frame(),
+        section="shares",
+        found=found,
+        ended=ended,
+        hides_awaiting=hides_awaiting,
+    )
+
+
+@router.post("/o/{org}/shares/awaiting")
+async def hide_awaiting(visit: CurrentVisit, services: Behind, form: ProviderForm) -> Response:
+    """Hides invoices that await approval from every client of the organisation, or shows them again."""
+    await services.sharing.hide_awaiting(visit.sharing_token, visit.org, hidden=form.get("hidden") == "yes")
+    return RedirectResponse(f"/o/{visit.org}/shares", 303)
 
 
 @router.get("/o/{org}/shares/end")
