@@ -52,6 +52,7 @@ class Books:
     invoices: dict[str, Invoice] = field(default_factory=dict)
     voided_at: dict[str, int] = field(default_factory=dict)
     shares: dict[tuple[str, str], Access] = field(default_factory=dict)
+    published: set[str] = field(default_factory=set)
     on_the_way: list[EventData] = field(default_factory=list)
     moment: int = 0
 
@@ -67,19 +68,21 @@ class Books:
         return invoice.is_shareable or (invoice.status == "VOIDED" and access.since < self.voided_at[invoice.number])
 
     def write(self, number: str, **changes: Any) -> None:
-        """Xero holds a new version; news of it come only when the contact is watched, or was until this version."""
+        """Xero holds a new version; news of it come when its contact is watched, or was until this version, or it was ever told of."""
         fields = dict(self.invoices[number]) if number in self.invoices else {"invoice_id": uuid_of(f"{self.desk.organisation}{number}")}
         before = fields.get("contact_id")
         updated_at = LONG_AGO + timedelta(seconds=self.step())
         self.invoices[number] = an_invoice(**{**fields, "number": number, "updated_at": updated_at, **changes})
         if changes.get("status") == "VOIDED":
             self.voided_at[number] = self.moment
-        if {before, self.invoices[number].contact_id} & {contact for _, contact in self.shares}:
+        if number in self.published or {before, self.invoices[number].contact_id} & {contact for _, contact in self.shares}:
+            self.published.add(number)
             self.on_the_way.append(changed(self.invoices[number], organisation=self.desk.organisation))
 
     def load(self, contact: str, load_id: str) -> None:
         """A first load in two batches, as Xero holds the contact now."""
         held = [invoice for invoice in self.invoices.values() if invoice.contact_id == contact and invoice.is_shareable]
+        self.published |= {invoice.number for invoice in held}
         ids = {"organisation_id": self.desk.organisation, "contact_id": contact}
         self.on_the_way.append(fetched(load_id, held[::2], number=1, batches=None, **ids))
         self.on_the_way.append(fetched(load_id, held[1::2], number=2, batches=2, **ids))
