@@ -11,8 +11,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from web import client_testing
 from web.client_testing import listening_socket, served
-from web.testing import DRAFTS_ONLY, KOWHAI, LONG_NAME, NO_EMAIL, RATA, SESSION, Upstream, a_share, a_site, an_invoice
+from web.testing import DRAFTS_ONLY, FIRST, KOWHAI, LONG_NAME, NO_EMAIL, RATA, SESSION, Upstream, a_share, a_site, a_viewing, an_invoice
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"
@@ -36,6 +37,10 @@ ALWAYS = {
     "end": f"{CLIENT}/shares/shr_{1:026d}/end",
     "shares": f"/o/{KOWHAI}/shares",
     "end many": f"/o/{KOWHAI}/shares/end?share=shr_{1:026d}&share=shr_{5:026d}",
+    "invoice": f"{CLIENT}/invoices/{FIRST}",
+    "one access": f"{CLIENT}/shares/shr_{1:026d}",
+    "as client": f"{CLIENT}/shares/shr_{1:026d}/as-client?view=all",
+    "invoice as client": f"{CLIENT}/shares/shr_{1:026d}/as-client/{FIRST}",
     "settings": f"/o/{KOWHAI}/settings",
     "leave": f"/o/{KOWHAI}/leave",
     "leave by deleting": f"/o/{KOWHAI}/leave/delete",
@@ -71,6 +76,8 @@ def a_full_upstream() -> Upstream:
         a_share(8, state="invited", mail="sent", last_seen_at=None),
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by="Hana Kōwhai"),
     ]
+    up.viewings = [a_viewing(1)]
+    up.in_full = {FIRST: client_testing.an_invoice("INV-1042", invoice_id=FIRST, contact_id=RATA, contact_name=LONGEST)}
     up.contacts["6b7c1d2e-0000-4000-8000-000000000009"] = up.contacts[RATA] | {
         "id": "6b7c1d2e-0000-4000-8000-000000000009",
         "name": LONGEST,
