@@ -16,6 +16,7 @@ from client_invoices.installation import SERVICES_ON_THE_BUS
 from local import containers, mongod, rabbitmq
 from local.processes import dying_with_parent, free_ports, tail
 from local.rabbitmq import ADMIN, Broker
+from local.system import ROOT
 
 pytest_plugins = ["common.testing"]
 
@@ -24,6 +25,13 @@ STARTED = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STARTED] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What one worker runs in turn (pytest -n): a file, for its fixtures; everything that needs the whole product, so that it runs once."""
+    for item in items:
+        whole = item.path.is_relative_to(ROOT / "tests")
+        item.add_marker(pytest.mark.xdist_group("the whole product" if whole else str(item.path.relative_to(ROOT))))
 
 
 def pytest_report_header() -> str:

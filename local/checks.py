@@ -51,7 +51,7 @@ def types() -> list[Outcome]:
 
 def tests() -> list[Outcome]:
     """pytest over everything `testpaths` in pyproject.toml names, by two processes: they wait more than they work."""
-    return [check("pytest", ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"))]
+    return [check("pytest", ("-m", "pytest", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"))]
 
 
 def packages_in(root: Path) -> list[Path]:

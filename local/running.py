@@ -68,6 +68,11 @@ class Running:
         await db.collection("budgets").delete_many({})
         db.close()
 
+    def stop(self) -> None:
+        """Tells `make up` to stop, and does not wait for it."""
+        if self.child and self.child.returncode is None:
+            self.child.terminate()
+
     def kill(self, part: str) -> int:
         """kill -9 of one part; gives its process id. The supervisor starts it again."""
         pid = int(self.read()["pids"][part])

@@ -24,8 +24,18 @@ FLAGS = [
 """Without the flags about networking Chromium asks its maker's servers for things, which a test machine does not reach."""
 
 
+SYSTEM = pytest.StashKey[Running]()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last of these tests the system stops at once: its dozen processes would take time from all tests that follow."""
+    last = nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent)
+    if last and (system := item.config.stash.get(SYSTEM, None)):
+        system.stop()
+
+
 @pytest.fixture(scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Running]:
     """Everything `make up` starts, on ports and data of its own; or what runs already, if RUNNING_AT names its three addresses
 
     (product, inbox, back office, parted by spaces), for instance those docker-compose.yml publishes.
@@ -35,6 +45,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
             yield system
         return
     async with running(tmp_path_factory.mktemp("system")) as system:
+        pytestconfig.stash[SYSTEM] = system
         yield system
 
 
