@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from auth.settings import Settings as AuthSettings
 from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
 from client_invoices.setup import make_files
 from common import telemetry
@@ -64,6 +65,33 @@ def test_services_reach_each_other_along_the_calls_of_the_code_alone(manifests: 
     calls = {(caller, called) for caller, all_called in CALLS.items() for called in all_called}
     assert allowed_out == allowed_in == calls == drawn_calls()
     assert {name for name in SERVICES if "gateway" in roles(policies[name])} == FROM_OUTSIDE
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_on_the_bus_reaches_both_stores(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    policies = of_kind(manifests[overlay], "NetworkPolicy")
+    let_in, *_ = policies["stores"]["spec"]["ingress"]
+    assert let_in == {
+        "from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "client-invoices"}}}],
+        "ports": [{"port": 27017}, {"port": 5672}],
+    }
+    for name in SERVICES_ON_THE_BUS:
+        out = [(peer.get("podSelector"), rule["ports"]) for rule in policies[name]["spec"]["egress"] for peer in rule["to"]]
+        assert ({"matchLabels": {"role": "mongo"}}, [{"port": 27017}]) in out
+        assert ({"matchLabels": {"role": "rabbitmq"}}, [{"port": 5672}]) in out
+        template = of_kind(manifests[overlay], "Deployment")[name]["spec"]["template"]
+        assert template["metadata"]["labels"]["app.kubernetes.io/part-of"] == "client-invoices"
+
+
+def test_nothing_leads_from_the_simulators_installation_to_the_real_xero(manifests: dict[str, list[dict[str, Any]]]) -> None:
+    (settings,) = [
+        each["data"] for each in manifests["local"] if each["kind"] == "ConfigMap" and each["metadata"]["name"].startswith("settings-")
+    ]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["auth"]["environment"]
+    addresses = {name.upper() for name in AuthSettings.model_fields if name.startswith("xero_") and name.endswith(("_url", "_issuer"))}
+    assert len(addresses) > 4
+    for told in (settings, compose):
+        assert {name for name in addresses if "8181" not in told.get(name, "")} == set()
 
 
 def drawn_calls() -> set[tuple[str, str]]:

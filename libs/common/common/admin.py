@@ -9,10 +9,10 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
-from common import claims, inbox, outbox
+from common import inbox, outbox
 from common.errors import NotFound
 from common.http import Db, caller
 from common.identity import CallerIdentity
@@ -68,8 +68,8 @@ class Changed(BaseModel):
 async def status(_operator: FromOperator, db: Db) -> Status:
     """How far outbox and inbox are."""
     return Status(
-        outbox=await _queue(db, OUTBOX, "created_at", claims.ORDER),
-        inbox=await _queue(db, INBOX, "received_at", [("received_at", 1)]),
+        outbox=await _queue(db, OUTBOX, "created_at"),
+        inbox=await _queue(db, INBOX, "received_at"),
         parked=await db.collection(INBOX).count({"state": "parked"}),
     )
 
@@ -95,9 +95,9 @@ async def show_parked(_operator: FromOperator, db: Db, event_id: str) -> ShownEv
 
 
 @router.post("/parked/{event_id}/replay", status_code=204)
-async def replay_parked(_operator: FromOperator, db: Db, event_id: str) -> Response:
-    """Gives an event its attempts anew; 404 when no such event is parked, or it is none of ours."""
-    if not await inbox.replay(db, event_id):
+async def replay_parked(_operator: FromOperator, db: Db, request: Request, event_id: str) -> Response:
+    """Gives an event its attempts anew; 404 when no such event is parked, or this version of the service cannot read it."""
+    if not await inbox.replay(db, event_id, {kind.type: kind for kind in request.app.state.handlers}):
         raise NotFound
     return Response(status_code=204)
 
@@ -116,9 +116,9 @@ async def replay_outbox(_operator: FromOperator, db: Db, asked: Since) -> Change
     return Changed(changed=await outbox.replay(db, asked.since))
 
 
-async def _queue(db: Database, collection: str, since: str, order: list[tuple[str, int]]) -> Queue:
+async def _queue(db: Database, collection: str, since: str) -> Queue:
     waiting = {"state": "pending"}
-    oldest = await db.collection(collection).find(waiting, sort=order, limit=1, projection={since: 1})
+    oldest = await db.collection(collection).find(waiting, sort=[(since, 1)], limit=1, projection={since: 1})
     return Queue(waiting=await db.collection(collection).count(waiting), oldest=oldest[0][since] if oldest else None)
 
 

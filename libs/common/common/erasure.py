@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from common import claims
+from common.ids import first_id
 from common.logging import get_logger
 from common.mongo import INBOX, OUTBOX, Database, DatabaseUnavailable, Document, Filter, Index, Tx
 from common.telemetry import ERASURES_WAITING
@@ -63,7 +64,7 @@ class Eraser:
         for row in rows:
             try:
                 await self._forget(db, row["_id"], row["asked_at"])
-                await erase_events(db, row["_id"])
+                await erase_events(db, row["_id"], row["asked_at"])
             except DatabaseUnavailable:
                 raise
             except Exception as error:  # whatever it is, the row must neither be lost nor stop the others
@@ -74,11 +75,15 @@ class Eraser:
         return bool(rows)
 
 
-async def erase_events(db: Database, id: str) -> None:
-    """Deletes sent events about this id and empties those that were handled or set aside; their ids stay, for doubles."""
+async def erase_events(db: Database, id: str, asked_at: datetime) -> None:
+    """Deletes sent events about this id and empties those that were handled or set aside; their ids stay, for doubles.
+
+    An event made since and set aside may belong to an organisation that was connected anew: an operator still has to see it.
+    """
     sent = {"about": id, "state": "sent"}
     await in_batches(db, OUTBOX, sent, lambda batch: db.collection(OUTBOX).delete_many(batch))
-    handled = {"about": id, "state": {"$in": ["done", "parked"]}, "body": {"$ne": ""}}
+    settled = [{"state": "done"}, {"state": "parked", "_id": {"$lt": first_id("evt", asked_at)}}]
+    handled = {"about": id, "$or": settled, "body": {"$ne": ""}}
     emptied = {"$set": {"body": "", "state": "done"}, "$unset": {"reason": ""}}
     await in_batches(db, INBOX, handled, lambda batch: db.collection(INBOX).update_many(batch, emptied))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from datetime import datetime
 from uuid import UUID
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -14,6 +15,11 @@ _VALUES = {character: value for value, character in enumerate(ALPHABET)}
 def new_id(prefix: str) -> str:
     """A new id that sorts by time of creation, such as `shr_01J…`: 48 bits of milliseconds, 80 random bits (ULID layout)."""
     return f"{prefix}_{_encode(time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10)))}"
+
+
+def first_id(prefix: str, moment: datetime) -> str:
+    """Sorts before every id made at `moment` (with its time zone) or later, and after those made before."""
+    return f"{prefix}_{_encode(int(moment.timestamp() * 1000) << 80)}"
 
 
 def new_secret(prefix: str) -> str:

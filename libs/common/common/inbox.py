@@ -93,7 +93,11 @@ async def handle_pending(db: Database, handlers: Handlers) -> int:
     types = {kind.type: kind for kind in handlers}
     lanes: dict[str, list[tuple[Document, Event[Any]]]] = {}
     for row in rows:
-        event = decode(row["body"], types)
+        try:
+            event = decode(row["body"], types)
+        except ValueError as error:
+            await _leave_to_others(db, row, types, error)
+            continue
         lanes.setdefault(event.data.lane or event.subject, []).append((row, event))
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -106,10 +110,25 @@ async def handle_pending(db: Database, handlers: Handlers) -> int:
     return len(rows)
 
 
-async def replay(db: Database, event_id: str) -> bool:
-    """Gives a parked event its attempts anew; False when there is no such parked event."""
-    update = [{"$set": {"state": "pending", "due_at": "$$NOW", "attempts": 0, "reported": 0}}, {"$unset": ["reason", "finished_at"]}]
-    changed = await db.collection(INBOX).update_one({"_id": event_id, "state": "parked", "type": {"$ne": "unreadable"}}, update)
+async def replay(db: Database, event_id: str, types: Mapping[str, type[EventData]]) -> bool:
+    """Gives a parked event its attempts anew; False when there is no such parked event, or it cannot be read by these types.
+
+    One that an older version of the service could not read is read now.
+    """
+    parked = {"_id": event_id, "state": "parked"}
+    row = await db.collection(INBOX).find_one(parked)
+    try:
+        event = decode(row["body"], types) if row else None
+    except ValueError:
+        return False
+    if event is None:
+        return False
+    named = {"type": {"$literal": event.type}} | ({"about": {"$literal": event.data.about}} if event.data.about else {})
+    update = [
+        {"$set": {"state": "pending", "due_at": "$$NOW", "attempts": 0, "reported": 0, **named}},
+        {"$unset": ["reason", "finished_at"]},
+    ]
+    changed = await db.collection(INBOX).update_one(parked, update)
     db.notify()
     return changed.matched == 1
 
@@ -155,6 +174,16 @@ async def _try_later(db: Database, row: Document, error: Exception) -> None:
     wait = RETRY_SECONDS[row["attempts"] - 1]
     with suppress(Unavailable):
         await db.collection(INBOX).update_one(claims.mine(row), claims.later(wait, reason=reason))
+
+
+async def _leave_to_others(db: Database, row: Document, types: Mapping[str, type[EventData]], error: ValueError) -> None:
+    """A type unknown here was stored by a newer version of this service, which runs beside us or soon again: it waits for that one."""
+    if row["type"] in types:
+        await _park(db, row, f"{type(error).__name__}: {error}"[:500])
+        return
+    log.warning("event.type_unknown", type=row["type"], event_id=row["_id"])
+    with suppress(Unavailable):
+        await db.collection(INBOX).update_one(claims.mine(row), claims.later(RETRY_SECONDS[0], counted=False))
 
 
 async def _park(db: Database, row: Document, reason: str) -> None:

@@ -24,6 +24,7 @@ INDEXES = {
     OUTBOX: [
         claims.INDEX,
         Index(("finished_at", 1), expire_after=KEPT_SECONDS),
+        Index(("state", 1), ("created_at", 1)),  # what waits is counted after every batch, beside a week of what was sent
         Index(("type", 1), ("created_at", 1)),
         Index(("about", 1), where={"about": {"$exists": True}}),
     ]

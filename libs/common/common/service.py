@@ -219,6 +219,7 @@ def operations(runtime: Runtime) -> FastAPI:
     http.install(app)
     for name in ("db", "settings", "verifier", *runtime.resources):
         setattr(app.state, name, getattr(runtime.app.state, name))
+    app.state.handlers = runtime.handlers
     if runtime.db:
         app.include_router(admin_router)
     for router in runtime.admin:

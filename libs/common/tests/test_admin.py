@@ -94,6 +94,36 @@ async def test_a_replayed_event_is_handled_again(toy: Harness, operator: dict[st
     assert (row["state"], row["attempts"]) == ("pending", 0)
 
 
+async def test_an_event_of_a_newer_version_is_read_once_that_version_runs(toy: Harness, operator: dict[str, str]) -> None:
+    await toy.empty()
+    event = new_event("test", "subject", Told(version=1, email="a@b.example", fails=False), correlation="cor_1")
+    await inbox.store(toy.db, event.model_dump_json().encode(), event.id, {})
+    row = await toy.db.collection(INBOX).find_one({"_id": event.id})
+    assert row
+    assert (row["state"], row["type"]) == ("parked", "unreadable")
+    assert (await toy.operations.post(f"/internal/admin/parked/{event.id}/replay", headers=operator)).status_code == 204
+    assert await inbox.handle_pending(toy.db, toy.runtime.handlers) == 1
+    assert await toy.db.collection("heard").find_one({"_id": event.id})
+
+
+async def test_an_event_of_an_unknown_type_waits_and_stops_nothing(toy: Harness) -> None:
+    await toy.empty()
+    for version in (1, 2):
+        event = new_event("test", f"subject {version}", Told(version=version, email="a@b.example", fails=False), correlation="cor_1")
+        await inbox.store(toy.db, event.model_dump_json().encode(), event.id, {Told.type: Told})
+    await toy.db.collection(INBOX).update_one(
+        {"_id": event.id}, {"$set": {"type": "test.newer.v1", "body": event.model_dump_json().replace(Told.type, "test.newer.v1")}}
+    )
+    assert await inbox.handle_pending(toy.db, toy.runtime.handlers) == 2
+    states = {row["type"]: (row["state"], row["attempts"]) for row in await toy.db.collection(INBOX).find({})}
+    assert states == {Told.type: ("done", 1), "test.newer.v1": ("pending", 0)}
+
+
+async def test_what_waits_is_counted_by_an_index(toy: Harness) -> None:
+    plan = await toy.db.client[toy.db._database.name].command({"explain": {"count": "outbox", "query": {"state": "pending"}}})
+    assert "COLLSCAN" not in str(plan)
+
+
 async def test_a_dropped_event_stays_seen(toy: Harness, operator: dict[str, str]) -> None:
     event_id = await parked(toy)
     path = f"/internal/admin/parked/{event_id}"

@@ -182,7 +182,7 @@ async def test_poison_parks_after_four_attempts_with_its_reason_and_can_be_repla
     assert (row["state"], row["reason"], row["attempts"]) == ("parked", "RuntimeError: always", 4)
     assert await inbox.handle_pending(toy.right, toy.handlers) == 0
     toy.failing.clear()
-    assert await inbox.replay(toy.right, row["_id"])
+    assert await inbox.replay(toy.right, row["_id"], EventData.registry)
     await inbox.handle_pending(toy.right, toy.handlers)
     assert await toy.notes() == {"poison": 1}
 

@@ -167,6 +167,13 @@ async def test_what_is_not_meant_for_somebody_is_given_back_after_asking(
     assert (await browser.get(SENDER)).headers["location"] == "/invoices"
 
 
+async def test_giving_back_one_contact_that_ended_meanwhile_asks_for_nothing_else(clients: Clients) -> None:
+    upstream, browser = clients
+    answer = await browser.get(f"{SENDER}/decline?contact=ended-meanwhile")
+    assert (answer.status_code, answer.headers["location"]) == (303, SENDER)
+    assert not upstream.declined
+
+
 async def test_a_provider_signed_out_comes_back_to_the_invoice(shared: Upstream, keys: Path) -> None:
     async with a_site(keys, shared) as app, a_browser(app, provider="pis_ended") as browser:
         answer = await browser.get(f"{CLIENT}/invoices/{FIRST}")

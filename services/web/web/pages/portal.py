@@ -172,7 +172,10 @@ async def pdf(request: Request, organisation_id: str, invoice_id: str, client: C
 async def ask_before_declining(request: Request, organisation_id: str, client: Client) -> Response:
     """Asks before this address gives its access back, to everything of a sender or to one contact's invoices."""
     found = await services_of(request).sharing.client_sender(client.token, organisation_id, {})
-    contact = next((one for one in found.sender.contacts if one.contact_id == request.query_params.get("contact")), None)
+    asked = request.query_params.get("contact")
+    contact = next((one for one in found.sender.contacts if one.contact_id == asked), None)
+    if asked and contact is None:  # that one ended meanwhile: pressing must not end the others
+        return RedirectResponse(f"/invoices/{organisation_id}", 303)
     return render(request, "client/decline.html", client=client, sender=found.sender, contact=contact)
 
 
