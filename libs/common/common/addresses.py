@@ -17,10 +17,11 @@ def canonical(text: str) -> str:
     """The canonical form: trimmed, NFC, domain as IDNA A-label in lower case, local part with ASCII letters in lower case.
 
     Other letters keep their case: Unicode case folding joins addresses that belong to different people (CVE-2019-19844).
-    Raises InvalidAddress. Control and bidirectional characters, several addresses and display names are refused.
+    Raises InvalidAddress. Control and bidirectional characters, several addresses and display names are refused, and what begins an
+    encoded word (RFC 2047): a header would decode it to another address.
     """
     text = unicodedata.normalize("NFC", text.strip())
-    if len(text) > LONGEST or any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in text):
+    if len(text) > LONGEST or "=?" in text or any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in text):
         raise InvalidAddress("The address holds characters that no address may hold.")
     try:
         parts = validate_email(text, check_deliverability=False, test_environment=True, strict=False)

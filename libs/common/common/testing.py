@@ -54,6 +54,7 @@ NO_ADDRESSES = [
     *["", "n/a", "a@", "@b.example", "a b@c.example", "a..b@c.example", "user@localhost", "a@demo_x.example", "a@xn--zzzzzz.example"],
     *["a@b.example,c@d.example", "A <a@b.example>", '"a b"@c.example', "a@[127.0.0.1]", "a@b.example\nBcc: x"],
     *["a\u202e@b.example", "a\u200d@b.example", "a@de\u00admo.example", "a@" + "b" * 250 + ".example"],
+    *["=?utf-8?q?victim=2Cyou?=@b.example", "=?utf-8?q?a=0D=0ABcc=3Ax?=@b.example", "a=?b@c.example"],
 ]
 E = TypeVar("E", bound=EventData)
 Headers = dict[str, str]

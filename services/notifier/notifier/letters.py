@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,7 +20,10 @@ SENDER_NAME = "Client Invoices"
 
 
 def letter(mail: Mail, secret: Secret, public_url: str, mail_from: str) -> EmailMessage:
-    """The finished message, a text part that reads well alone and the same as HTML."""
+    """The finished message, a text part that reads well alone and the same as HTML.
+
+    Raises ValueError when something in it cannot stand in a header, or its link lacks the secret.
+    """
     public_url = public_url.rstrip("/")
     names = {
         "address": mail.email,
@@ -37,6 +41,7 @@ def letter(mail: Mail, secret: Secret, public_url: str, mail_from: str) -> Email
     message["Date"] = utc_now()
     message["Message-ID"] = f"<{mail.event_id}@{domain_of(mail_from)}>"
     message["Auto-Submitted"] = "auto-generated"
+    _require_one_line_each(message)
     message.set_content(_template(mail, "body.txt", names))
     message.add_alternative(_inliner().inline(_template(mail, "body.html", names)), subtype="html")
     return message
@@ -79,9 +84,19 @@ def _usable(email: str | None) -> str | None:
 
 
 def _address(name: str, email: str) -> Address:
-    """Built from its parts, so that nothing in them is read as header syntax."""
+    """Built from its parts, so that nothing in them is read as header syntax. Raises ValueError for an encoded word, which would be."""
+    if "=?" in email:
+        raise ValueError("an address holds an encoded word")
     local, _, domain = email.rpartition("@")
     return Address(name, username=local, domain=domain)
+
+
+def _require_one_line_each(message: EmailMessage) -> None:
+    """No header brings another one along: neither as it reads nor, beside its folding, as it is written. Raises ValueError."""
+    for name, value in message.items():
+        written = re.sub(r"\r\n[ \t]", "", message.policy.fold(name, value)).removesuffix("\r\n")
+        if re.search(r"[\r\n]", f"{value}{written}"):
+            raise ValueError(f"{name} holds a line break")
 
 
 def _template(mail: Mail, file: str, names: dict[str, str | None]) -> str:

@@ -88,7 +88,7 @@ def cleaned(name: str) -> str:
     """A stranger's name as it may stand in a mail: one line of 60 characters, none of them controls or turns the direction.
 
     Mail programs make links of whatever looks like an address of the web or of a person, so nothing here does: its dots and its @ are
-    replaced by look-alikes.
+    replaced by look-alikes. Nor does any of it read as an encoded word (RFC 2047), which headers decode to whatever it hides.
     """
     plain = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", name))
     kept = "".join(character for character in plain if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -96,7 +96,8 @@ def cleaned(name: str) -> str:
         kept = without
     kept = re.sub(r"(?<=\w)\.(?=[^\W\d])", "\u2024", kept).replace("@", "\uff20")
     short = " ".join(unicodedata.normalize("NFC", kept).split())
-    return short if len(short) <= LONGEST_NAME else f"{short[: LONGEST_NAME - 1].rstrip()}…"
+    cut = short if len(short) <= LONGEST_NAME else f"{short[: LONGEST_NAME - 1].rstrip()}…"
+    return cut.replace("=?", "=\uff1f")  # last, for what is removed above may bring the two together
 
 
 def grouped(code: str) -> str:

@@ -165,6 +165,52 @@ def test_a_lure_in_a_name_is_only_a_name(kind: Kind, lure: str) -> None:
     assert "49" not in part(message, "html").replace("#545B58", "")
 
 
+ENCODED = [
+    "=?utf-8?q?x=0D=0ABcc:_victim@demo.example?=",
+    "=?utf-8?q?x=0D=0A=0D=0A<a_href=3D'https://evil.example'>?=",
+    "=?utf-8?b?eA0KQmNjOiB2aWN0aW1AZGVtby5leGFtcGxl?=",
+    "=?iso-8859-1*en?Q?Pay_at_https://evil.example?=",
+    "Pay =?utf-8?q?at_evil=2Eexample?= =?utf-8?q?now?=",
+    "==?utf-8?q?evil=2Eexample?=",
+    "=\u200b?utf-8?q?evil=2Eexample?=",
+    "=www.?utf-8?q?evil=2Eexample?=",
+    "=://?utf-8?q?x=0D=0ABcc:_victim@demo.example?=",
+    "=w://ww.?utf-8?q?x=0ABcc:_victim@demo.example?=",
+    "=\u037e =?utf-8?q?=E2=80=AEelpmaxe?=",
+]
+
+
+@pytest.mark.parametrize("encoded", ENCODED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_encoded_word_in_a_name_is_decoded_by_nobody(kind: Kind, encoded: str) -> None:
+    plain = read(a_mail(kind))
+    message = read(a_mail(kind, organisation_name=encoded, contact_name=encoded, person_name=encoded, agent=encoded))
+    assert message.keys() == plain.keys()
+    assert message["To"] == plain["To"]
+    for header in ("Subject", "Reply-To"):
+        text = str(message[header] or "").replace("mere@kowhai.example", "")
+        assert not re.search(r"evil\.example|victim@|://|\u202e|[\r\n]", text), text
+    assert not message.defects
+    assert links(part(message, "plain"), None) == [dict(LINKS)[kind], f"{PUBLIC}/"]
+
+
+def test_an_encoded_word_reads_as_it_was_typed() -> None:
+    assert cleaned("=?utf-8?q?x?= Ltd") == "=\uff1futf-8?q?x?= Ltd"
+
+
+@pytest.mark.parametrize("email", ["=?utf-8?q?x=0D=0ABcc=3Av?=@demo.example", "=?utf-8?q?victim=2Cyou?=@demo.example"])
+def test_an_encoded_word_in_an_address_makes_no_mail(email: str) -> None:
+    with pytest.raises(ValueError, match="encoded word"):
+        read(a_mail("sign_in").model_copy(update={"email": email}))
+    assert read(a_mail("invitation", person_email=email))["Reply-To"] is None
+
+
+def test_a_header_that_would_bring_another_one_along_makes_no_mail() -> None:
+    """Names and addresses never get so far; a code is written as it was sealed."""
+    with pytest.raises(ValueError, match="Subject holds a line break"):
+        read(a_mail("sign_in"), Secret(token="cil_x", code="123=?utf-8?q?x=0D=0ABcc:_v?= "))
+
+
 def test_characters_that_turn_or_hide_text_are_left_out() -> None:
     assert cleaned("Kōwhai\u202e & \u2066Ha\u200brt\u2069\x00 Ltd\r\nBcc: x") == "Kōwhai & Hart Ltd Bcc: x"
 
@@ -195,6 +241,7 @@ def test_a_cleaned_name_is_one_harmless_line(name: str) -> None:
     text = cleaned(name)
     assert "://" not in text
     assert "www." not in text.lower()
+    assert "=?" not in text
     assert len(text) <= 60
     assert text == cleaned(text)
     assert not [character for character in text if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
