@@ -26,6 +26,7 @@ IDS = {
     "name": "n",
     "topic": "t",
     "way": "delete",
+    "organisation_id": KOWHAI,
 }
 
 
