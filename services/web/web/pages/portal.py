@@ -180,7 +180,7 @@ async def ask_before_declining(request: Request, organisation_id: str, client: C
 
 
 @router.post("/invoices/{organisation_id}/decline")
-async def decline(request: Request, organisation_id: str, client: Client, form: PressedForm) -> Response:
+async def decline(request: Request, organisation_id: str, form: PressedForm, client: Client) -> Response:
     """Ends it before answering; pressed again it leads home the same."""
     with contextlib.suppress(NotFound):
         await services_of(request).sharing.decline(client.token, organisation_id, str(form.get("contact", ""))[:LONGEST_SEARCH])
