@@ -1,5 +1,6 @@
 """What xero-gateway forgets of an organisation nobody has connected any more."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, ProviderDeleted
 from common.contracts.sharing import ShareCreated, ShareEnded
 from common.ids import tenant_id
+from common.mongo import Tx
 from common.testing import ORGANISATION, OTHER_ORGANISATION, Harness, HarnessFactory
-from xero_gateway import store
+from xero_gateway import store, watches
 from xero_gateway.main import create_app
 from xero_gateway.settings import Settings
 from xero_gateway.testing import WEBHOOK_KEY, an_id
@@ -66,3 +68,34 @@ async def test_one_that_is_shared_again_meanwhile_keeps_what_was_read_anew(gatew
     await gateway.deliver(ShareCreated(**again, share_id="shr_new", load_id="lod_new"))
     await leave(gateway)
     assert (await of(gateway, ORGANISATION))[store.PUBLISHED] == 1
+
+
+async def test_a_share_that_begins_while_the_organisation_is_erased_keeps_its_load_and_its_reconciliation(gateway: Harness) -> None:
+    """The share is committed after the erasure looked and before it deletes, in both ways a reconciliation may stand."""
+    for number, there in enumerate((True, False)):
+        await no_longer_watched(gateway, reconciliation=there)
+        looked, begun = asyncio.Event(), asyncio.Event()
+
+        async def erase(tx: Tx, looked: asyncio.Event = looked, begun: asyncio.Event = begun) -> None:
+            await store.watches_any(tx, ORGANISATION)  # from here on the transaction sees the database as it is now
+            looked.set()
+            await begun.wait()
+            await store.delete_work_of(tx, ORGANISATION)
+
+        under_way = asyncio.create_task(gateway.db.transact(erase))
+        await looked.wait()
+        await gateway.db.transact(watches.begin_watching, ORGANISATION, CONTACT, f"shr_late{number}", f"lod_late{number}")
+        begun.set()
+        (outcome,) = await asyncio.gather(under_way, return_exceptions=True)
+        assert outcome is None or isinstance(outcome, store.StillWatched)
+        assert await gateway.db.collection(store.LOADS).count({"_id": f"lod_late{number}"}) == 1
+        assert await gateway.db.collection(store.RECONCILIATIONS).count({"_id": ORGANISATION, "state": "pending"}) == 1
+        with pytest.raises(store.StillWatched):
+            await store.delete_rest_of(gateway.db, ORGANISATION)
+        assert (await of(gateway, ORGANISATION))[store.PUBLISHED] == 1
+
+
+async def no_longer_watched(gateway: Harness, *, reconciliation: bool) -> None:
+    await gateway.db.collection(store.SHARES).update_many({"organisation_id": ORGANISATION}, {"$set": {"live": False}})
+    if not reconciliation:
+        await gateway.db.collection(store.RECONCILIATIONS).delete_one({"_id": ORGANISATION})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from common.mongo import Database
@@ -13,5 +14,7 @@ async def forget(db: Database, id: str, _asked_at: datetime) -> None:
 
     Of a provider nothing is known here beside events.
     """
-    if id.startswith("org_") and not await store.watches_any(db, id):
-        await store.delete_all_of(db, id)
+    if id.startswith("org_"):
+        with suppress(store.StillWatched):
+            await db.transact(store.delete_work_of, id)
+            await store.delete_rest_of(db, id)

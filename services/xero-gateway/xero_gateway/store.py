@@ -10,7 +10,7 @@ from common import claims
 from common.contracts.xero_gateway import SHAREABLE
 from common.erasure import in_batches
 from common.ids import new_id
-from common.mongo import Database, Document, Index, Indexes, Reader, Tx
+from common.mongo import Database, Document, Filter, Index, Indexes, Reader, Tx
 from xero_gateway.budget_store import BUDGETS
 from xero_gateway.models import PASSES_AHEAD_SECONDS, Arrivals, Findings, Load, Mark, Published, Webhook, key_of
 
@@ -282,16 +282,45 @@ async def find_last_pass(reader: Reader, organisation_id: str) -> datetime | Non
 # Organisations that left
 
 
-async def delete_all_of(db: Database, organisation_id: str) -> None:
-    """What was read from an organisation's Xero and what has to be read; its versions stay, and which shares it had."""
+class StillWatched(Exception):
+    """The organisation has a live share, so nothing of it goes."""
+
+
+async def delete_work_of(tx: Tx, organisation_id: str) -> None:
+    """What has to be read of an organisation. Raises StillWatched.
+
+    A share that begins at this moment writes the reconciliation too, or adds what this does not see: its work stays.
+    """
+    await _refuse_watched(tx, organisation_id)
+    await tx.collection(RECONCILIATIONS).delete_one({"_id": organisation_id})
+    await tx.collection(LOADS).delete_many({"organisation_id": organisation_id})
+
+
+async def delete_rest_of(db: Database, organisation_id: str) -> None:
+    """What was read from an organisation's Xero and what has to be looked at, some at a time; its versions stay, and which shares it had.
+
+    Raises StillWatched as soon as a share begins: nothing that was read for it goes.
+    """
     keyed_by_it = {"_id": {"$gt": f"{organisation_id}:", "$lt": f"{organisation_id};"}}  # ";" comes after ":"
-    for name in (MARKS, PUBLISHED, LIST_HEADS):
-        await in_batches(db, name, keyed_by_it, db.collection(name).delete_many)
-    for name in (LOADS, LIST_PARTS, PDFS):
-        await in_batches(db, name, {"organisation_id": organisation_id}, db.collection(name).delete_many)
-    await db.collection(RECONCILIATIONS).delete_one({"_id": organisation_id})
+    of_it = {"organisation_id": organisation_id}
+    for name in (MARKS, PUBLISHED, LIST_HEADS, LIST_PARTS, PDFS):
+
+        async def delete(batch: Filter, name: str = name) -> None:
+            await db.transact(_delete_batch, organisation_id, name, batch)
+
+        await in_batches(db, name, of_it if name in (LIST_PARTS, PDFS) else keyed_by_it, delete)
     gone = {"_id": organisation_id, "state": "disconnected"}
     await db.collection(ORGANISATIONS).update_one(gone, {"$set": {"name": "", "time_zone": None}})
+
+
+async def _delete_batch(tx: Tx, organisation_id: str, collection: str, batch: Filter) -> None:
+    await _refuse_watched(tx, organisation_id)
+    await tx.collection(collection).delete_many(batch)
+
+
+async def _refuse_watched(tx: Tx, organisation_id: str) -> None:
+    if await watches_any(tx, organisation_id):
+        raise StillWatched(organisation_id)
 
 
 # All background work
