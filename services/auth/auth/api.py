@@ -222,14 +222,12 @@ class Standing(BaseModel):
 async def refuse(_caller: FromGateway, organisation_id: str, refusal: Refusal, request: Request, db: Db) -> Standing:
     """Judges a refusal: 401 refreshes once, 403 reads the connections again. Xero away: nothing changes.
 
-    404 when that login has no connection to the organisation.
+    A login that has left meanwhile is not judged: what counts is how the organisation stands without it. 404 unknown organisation.
     """
     token_set_id, _, generation = refusal.grant.partition(".")
     connection = await store.find_connection(db, organisation_id, token_set_id)
     token_set = await store.find_token_set(db, token_set_id)
-    if connection is None or token_set is None:
-        raise NotFound
-    if connection.state == "live" and token_set.generation == int(generation):
+    if connection and token_set and connection.state == "live" and token_set.generation == int(generation):
         try:
             await _judge(_keeper(request), db, connection, token_set, refusal.status)
         except Dead:

@@ -278,6 +278,21 @@ async def sets_by_owner(auth: Harness) -> dict[str, str]:
     return {row["owner"].rpartition("|")[2]: row["_id"] for row in await auth.db.collection("token_sets").find({})}
 
 
+async def test_a_refusal_of_a_login_that_left_answers_how_the_organisation_stands_without_it(
+    browser: Browser, colleague: Browser, auth: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    await colleague.sign_in(TANE)
+    left = (await sets_by_owner(auth))["mere"]
+    await auth.db.collection("token_sets").delete_one({"_id": left})
+    assert await refusal(auth, f"{left}.1", 401) == "connected"
+    await auth.db.collection("connections").delete_one({"token_set_id": left})
+    assert await refusal(auth, f"{left}.1", 403) == "connected"
+    xero.disconnect(TANE, KOWHAI)
+    assert await refusal(auth, f"{(await sets_by_owner(auth))['tane']}.1", 403) == "disconnected"
+    assert await refusal(auth, f"{left}.1", 403) == "disconnected"
+
+
 async def test_a_403_with_the_connection_listed_lets_a_colleague_try(browser: Browser, colleague: Browser, auth: Harness) -> None:
     await browser.sign_in(MERE)
     await colleague.sign_in(TANE)
