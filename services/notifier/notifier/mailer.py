@@ -36,6 +36,7 @@ POLL_SECONDS = 0.5
 SEND_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 PROBE_SECONDS = 15.0
+UNWRITABLE = "it could not be written"
 
 log = get_logger()
 
@@ -114,6 +115,11 @@ class Mailer:
             except Never as reason:
                 log.warning("mail.failed", mail_id=mail.id, kind=mail.kind, reason=str(reason))
                 await db.transact(mails.mark_failed, row, mail, str(reason), utc_now())
+            except (claims.LeaseLost, DatabaseUnavailable):
+                raise
+            except Exception as error:  # whatever it is, it must not stop the other mails; it may hold a secret: its type alone is told
+                log.error("mail.cannot_be_sent", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
+                await db.transact(mails.mark_failed, row, mail, UNWRITABLE, utc_now())
             else:
                 log.info("mail.sent" if sent else "mail.expired", mail_id=mail.id, kind=mail.kind, attempts=row["attempts"])
                 await db.transact(mails.mark_sent if sent else mails.mark_expired, row, mail, utc_now())
@@ -140,14 +146,17 @@ class Mailer:
         return False
 
     def _written(self, mail: Mail) -> EmailMessage:
+        """The letter, of which every part can be serialised: what cannot fails here. Raises NotNow and Never."""
         try:
-            return letter(mail, self._opened(mail), self._settings.public_url, self._settings.mail_from)
+            message = letter(mail, self._opened(mail), self._settings.public_url, self._settings.mail_from)
+            message.as_bytes()
+            return message
         except KeyMissing as error:  # the ring here is behind the one it was sealed with; a restart with the right one sends it
             log.error("mail.key_missing", mail_id=mail.id, kind=mail.kind, reason=str(error))
             raise NotNow(str(error)) from None
         except (Unreadable, ValueError) as error:  # the error may hold what was sealed: its type alone is told
             log.error("mail.cannot_be_written", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
-        raise Never("it could not be written")
+        raise Never(UNWRITABLE)
 
     def _opened(self, mail: Mail) -> Secret:
         if mail.sealed is None or mail.seal is None:

@@ -236,6 +236,18 @@ async def test_a_secret_that_cannot_be_opened_fails_the_mail_and_says_nothing(
     assert "cii_secret" not in capsys.readouterr().out
 
 
+async def test_what_nobody_foresaw_fails_this_mail_alone(notifier: Harness, events: Events, inbox: Any, send: Send) -> None:
+    """An address that can be written in a letter but in no command is found out only when the mail is handed over."""
+    await notifier.deliver(events.invited(number=2, email="o hara@demo.example"))
+    await notifier.deliver(events.invited("shr_2", email="other@demo.example"))
+    await send()
+    assert [arrived.rcpt_to for arrived in inbox.mails] == [["other@demo.example"]]
+    (told,) = await notifier.published(EmailFailed)
+    assert (told.share_id, told.version, told.reason) == ("shr_1", 2, "it could not be written")
+    failed = await notifier.db.collection("mails").find({"state": "failed"})
+    assert [("sealed" in row, row["reason"]) for row in failed] == [(False, "it could not be written")]
+
+
 async def test_a_mail_whose_key_the_ring_lacks_waits_for_it(notifier: Harness, events: Events, inbox: Any, send: Send) -> None:
     event = events.invited()
     await notifier.deliver(event.model_copy(update={"sealed": {**event.sealed, "kid": "k2"}}))
