@@ -37,7 +37,7 @@ async def _forget_organisation(db: Database, organisation_id: str, asked_at: dat
             if not await db.transact(_drop_contact, organisation_id, contact_id):
                 kept.add(contact_id)
         after = contact_ids[-1]
-    while await leaving_store.delete_stray_snapshots(db, organisation_id, kept):
+    while await leaving_store.delete_stray_snapshots(db, organisation_id, kept, asked_at):
         pass
     await db.transact(leaving_store.forget_name, organisation_id)
 

@@ -168,13 +168,17 @@ async def delete_contact(tx: Tx, organisation_id: str, contact_id: str) -> None:
     await tx.collection(CLOSED_CONTACTS).delete_one(key)
 
 
-async def delete_stray_snapshots(db: Database, organisation_id: str, kept: Iterable[str]) -> int:
-    """Some of the snapshots and versions of contacts other than these; answers how many."""
-    where = {"organisation_id": organisation_id, "contact_id": {"$nin": sorted(kept)}}
+async def delete_stray_snapshots(db: Database, organisation_id: str, kept: Iterable[str], moment: datetime) -> int:
+    """Some of the snapshots and versions of contacts other than these; answers how many.
+
+    Only what was read before that moment: a contact may be shared again meanwhile, and what is read for it then belongs to that share.
+    """
+    where = {"organisation_id": organisation_id, "contact_id": {"$nin": sorted(kept)}, "read_at": {"$lt": moment}}
     deleted = 0
     for name in (SNAPSHOTS, VERSIONS):
         found = await db.collection(name).find(where, projection={"_id": 1}, limit=BATCH)
-        deleted += await db.collection(name).delete_many({"_id": {"$in": [row["_id"] for row in found]}} if found else NOTHING)
+        ids = {"_id": {"$in": [row["_id"] for row in found]}}  # a snapshot may have been replaced since it was found
+        deleted += await db.collection(name).delete_many({**where, **ids} if found else NOTHING)
     return deleted
 
 

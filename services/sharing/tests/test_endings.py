@@ -7,6 +7,7 @@ import pytest
 from common.contracts.auth import OrganisationDisconnected
 from common.contracts.sharing import ClientInvited, ShareEnded
 from common.crypto import KeyRing
+from common.erasure import ERASURES
 from common.errors import NotFound
 from common.mongo import Database, Document
 from common.testing import ORGANISATION, OTHER_ORGANISATION, Harness
@@ -179,6 +180,20 @@ async def test_an_organisation_shared_again_meanwhile_keeps_what_is_new(sharing:
     await sharing.erase()
     assert await desk.numbers_seen("new@demo.example") == {"INV-2"}
     assert await sharing.db.collection(store.SHARES).count({}) == 1
+
+
+async def test_what_is_shared_again_while_the_erasing_goes_on_stays(sharing: Harness, desk: Desk) -> None:
+    """The contacts to keep were listed before; what is deleted then is only what was read before the erasure was asked."""
+    await desk.share([an_invoice(), an_invoice("INV-OLD")])
+    await depart(sharing, ORGANISATION, erasing=(ORGANISATION,))
+    await sweep(sharing.db)
+    (row,) = await sharing.db.collection(ERASURES).find({})
+    await desk.share([an_invoice()], "new@demo.example")
+    while await leaving_store.delete_stray_snapshots(sharing.db, ORGANISATION, frozenset(), row["asked_at"]):
+        pass
+    assert await desk.numbers_seen("new@demo.example") == {"INV-1"}
+    for name in (snapshot_store.SNAPSHOTS, snapshot_store.VERSIONS):
+        assert [found["invoice_id"] for found in await sharing.db.collection(name).find({})] == [an_invoice().invoice_id], name
 
 
 async def test_snapshots_go_thirty_days_after_the_last_access_ended(sharing: Harness, desk: Desk) -> None:
