@@ -17,6 +17,7 @@ INDEXES: Indexes = {
         claims.INDEX,
         Index(("subject", 1), unique=True, where={"state": "pending"}),
         Index(("provider_id", 1), where={"state": "pending"}),
+        Index(("token_set_id", 1), where={"state": "pending"}),
     ]
 }
 
@@ -92,6 +93,16 @@ async def has_returned(reader: Reader, owner: str) -> bool:
     """Whether the login (issuer|subject) has an account again."""
     issuer, _, subject = owner.partition("|")
     return await reader.collection(PROVIDERS).find_one({"issuer": issuer, "subject": subject}, {"_id": 1}) is not None
+
+
+async def others_leave_with(tx: Tx, token_set_id: str, leaving_id: str) -> bool:
+    """Whether another leaving with this token set is under way.
+
+    Always writes to the token set, so that of two that finish at once the second sees that it is the last.
+    """
+    await tx.collection(TOKEN_SETS).update_one({"_id": token_set_id}, {"$inc": {"left": 1}})
+    other = {"token_set_id": token_set_id, "state": "pending", "_id": {"$ne": leaving_id}}
+    return await tx.collection(LEAVINGS).find_one(other, {"_id": 1}) is not None
 
 
 async def delete_token_set(tx: Tx, token_set_id: str, generation: int) -> bool:

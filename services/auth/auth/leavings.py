@@ -72,10 +72,10 @@ async def leave_here(tx: Tx, row: Document, now: datetime) -> None:
 
 
 async def finish(tx: Tx, row: Document, generation: int | None) -> bool:
-    """Destroys the tokens (of this generation) unless another connection needs them; False when there are newer ones. Raises LeaseLost."""
+    """Destroys the tokens (of this generation) unless somebody needs them; False when there are newer ones. Raises LeaseLost."""
     leaving = Leaving.model_validate(row)
     token_set = leaving.token_set_id
-    needed = token_set is None or (leaving.kind != "delete" and bool(await store.list_connections_with(tx, token_set)))
+    needed = token_set is None or await _needs_tokens(tx, leaving, token_set)
     if token_set and generation and not needed and not await destroy_tokens(tx, token_set, generation):
         return False
     await leaving_store.finish_leaving(tx, row)
@@ -92,6 +92,13 @@ async def destroy_tokens(tx: Tx, token_set_id: str, generation: int) -> bool:
         return False
     await audit.close(tx, token_set_id, vault.LEAVE)
     return True
+
+
+async def _needs_tokens(tx: Tx, leaving: Leaving, token_set_id: str) -> bool:
+    """Another who leaves with these tokens has yet to tell Xero; a connection that lives reads with them, until the account goes."""
+    if await leaving_store.others_leave_with(tx, token_set_id, leaving.id):
+        return True
+    return leaving.kind != "delete" and bool(await store.list_connections_with(tx, token_set_id))
 
 
 async def _end_connection(tx: Tx, leaving: Leaving, now: datetime) -> None:

@@ -18,7 +18,7 @@ from auth.settings import Settings
 from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, TANE, Browser, PretendXero
 from common.clock import utc_now
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, ProviderDeleted
-from common.mongo import Document
+from common.mongo import Document, Tx
 from common.testing import Harness, HarnessFactory, Headers
 from sharing.main import create_app as create_sharing
 from sharing.settings import Settings as SharingSettings
@@ -128,6 +128,58 @@ async def test_disconnecting_works_while_xero_is_away_and_xero_is_told_later(bro
     xero.lie.clear()
     await go_on(auth)
     assert xero.tenants["mere"] == {}
+    assert await count(auth, store.TOKEN_SETS) == 0
+
+
+async def test_two_connections_that_end_while_xero_is_away_both_end_there(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    xero.lie["away"] = True
+    await choose(browser, "disconnect")
+    await choose(browser, "disconnect", PIKE_ID)
+    await go_on(auth)
+    xero.lie.clear()
+    await go_on(auth)
+    assert xero.tenants["mere"] == {}
+    assert await count(auth, store.TOKEN_SETS) == 0
+
+
+async def test_an_account_deleted_after_a_disconnect_xero_was_not_told_of_is_revoked(
+    browser: Browser, auth: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    xero.lie["away"] = True
+    await choose(browser, "disconnect")
+    await choose(browser, "delete")
+    xero.lie.clear()
+    await go_on(auth)
+    assert xero.revoked == ["mere"]
+    assert await count(auth, store.TOKEN_SETS) == 0
+
+
+async def test_of_two_that_finish_at_once_the_second_destroys_the_tokens(browser: Browser, auth: Harness, xero: PretendXero) -> None:
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    xero.lie["away"] = True
+    await choose(browser, "disconnect")
+    await choose(browser, "disconnect", PIKE_ID)
+    await auth.db.collection(leaving_store.LEAVINGS).update_many({}, {"$set": {"lease": "lse"}})
+    rows = await auth.db.collection(leaving_store.LEAVINGS).find({"state": "pending"})
+    assert len(rows) == 2
+    both = asyncio.Barrier(2)
+
+    async def finish(row: Document) -> None:
+        waited = False
+
+        async def together(tx: Tx) -> None:
+            nonlocal waited
+            await store.find_token_set(tx, row["token_set_id"])  # from here on the transaction sees the database as it is now
+            if not waited:
+                waited = True
+                await both.wait()
+            assert await leavings.finish(tx, row, 1)
+
+        await auth.db.transact(together)
+
+    await asyncio.gather(*(finish(row) for row in rows))
     assert await count(auth, store.TOKEN_SETS) == 0
 
 
