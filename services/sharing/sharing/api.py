@@ -167,8 +167,14 @@ async def show_awaiting(organisation_id: str, provider: CurrentProvider, db: Db)
 
 
 @router.post("/organisations/{organisation_id}/awaiting", status_code=204)
-async def hide_awaiting(organisation_id: str, wanted: Awaiting, provider: CurrentProvider, db: Db) -> None:
+async def hide_awaiting(organisation_id: str, wanted: Awaiting, provider: CurrentProvider, db: Db, ring: Ring) -> None:
+    """Shown again, they may be what somebody waits for: those are invited, contact by contact, each in its own transaction."""
     await db.transact(store.hide_awaiting, provider.organisation_id, wanted.hidden)
+    after = ""
+    while not wanted.hidden and (waiting := await store.list_waiting_contact_ids(db, provider.organisation_id, after)):
+        for contact_id in waiting:
+            await db.transact(invitations.invite_waiting_of, provider.organisation_id, contact_id, ring)
+        after = waiting[-1]
 
 
 @router.get("/organisations/{organisation_id}/shares/{share_id}")

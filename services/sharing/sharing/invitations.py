@@ -77,6 +77,15 @@ async def invite_waiting(tx: Tx, contact: Contact, ring: KeyRing) -> None:
         await send_invitation(tx, share, contact, organisation, ring)
 
 
+async def invite_waiting_of(tx: Tx, organisation_id: str, contact_id: str, ring: KeyRing) -> None:
+    """Invites whoever waits for a contact although nothing of it changed. Writes the contact, so that invoices stored at the same
+    time are not missed."""
+    contact = await store.find_contact(tx, organisation_id, contact_id)
+    if contact is not None:
+        await store.save_contact(tx, contact)
+        await invite_waiting(tx, contact, ring)
+
+
 async def can_open(reader: Reader, share: Share, contact: Contact) -> bool:
     """Everything is loaded and at least one invoice is there for this share."""
     return contact.is_loaded and await snapshot_store.has_shareable(reader, share)

@@ -101,6 +101,13 @@ async def list_waiting_shares(tx: Tx, organisation_id: str, contact_id: str) -> 
     return _shares(await tx.collection(SHARES).find(where, sort=OLDEST_FIRST))
 
 
+async def list_waiting_contact_ids(reader: Reader, organisation_id: str, after: str) -> list[str]:
+    """Some of the contacts, in order, with live shares whose address was not invited yet."""
+    where = {"organisation_id": organisation_id, "contact_id": {"$gt": after}, "invited_at": None, **LIVE}
+    some: list[Filter] = [{"$match": where}, {"$group": {"_id": "$contact_id"}}, {"$sort": {"_id": 1}}, {"$limit": PAGE_SIZE}]
+    return [row["_id"] for row in await reader.collection(SHARES).aggregate(some)]
+
+
 async def count_live_shares(reader: Reader, organisation_id: str, contact_ids: Sequence[str] | None = None) -> dict[str, int]:
     """Live shares by contact; of all contacts that have any, when none are named."""
     where = {"organisation_id": organisation_id, **LIVE} | ({} if contact_ids is None else {"contact_id": {"$in": list(contact_ids)}})
@@ -283,7 +290,8 @@ async def list_hiding(reader: Reader, organisation_ids: Iterable[str]) -> frozen
 
 
 async def hide_awaiting(tx: Tx, organisation_id: str, hidden: bool) -> None:
-    await tx.collection(ORGANISATIONS).update_one({"_id": organisation_id}, {"$set": {"hides_awaiting": hidden}})
+    """Kept also for an organisation auth's news of which is still on its way."""
+    await tx.collection(ORGANISATIONS).update_one({"_id": organisation_id}, {"$set": {"hides_awaiting": hidden}}, upsert=True)
 
 
 async def save_organisation(tx: Tx, organisation: Organisation) -> None:

@@ -12,7 +12,7 @@ from common.mongo import Database
 from common.testing import OTHER_ORGANISATION, Harness
 from sharing import store
 from sharing.expirer import Expirer
-from sharing.testing import CLIENT, CONTACT, OTHER_CONTACT, Desk, an_invoice, changed, connected, token_in
+from sharing.testing import CLIENT, CONTACT, OTHER_CONTACT, Desk, an_invoice, changed, connected, token_in, uuid_of
 
 STRANGER = "stranger@demo.example"
 OLD = an_invoice("OLD", date=date(2025, 12, 31))
@@ -241,3 +241,28 @@ async def test_with_awaiting_invoices_hidden_nobody_is_invited_to_an_empty_page(
     await sharing.http.post(f"{desk.path}/awaiting", json={"hidden": True}, headers=sharing.as_provider())
     share = await desk.share([an_invoice("AWAITING", status="SUBMITTED")])
     assert share["state"] == "waiting_invoice"
+
+
+async def test_who_waited_is_invited_once_what_awaits_approval_is_shown_again(sharing: Harness, desk: Desk, other_desk: Desk) -> None:
+    path, headers = f"{desk.path}/awaiting", sharing.as_provider()
+    await sharing.http.post(path, json={"hidden": True}, headers=headers)
+    shares = [await desk.share([an_invoice("A1", status="SUBMITTED")]), await desk.share([], STRANGER)]
+    awaiting = an_invoice("A2", status="SUBMITTED", contact_id=OTHER_CONTACT)
+    shares.append(await desk.share([awaiting], contact=OTHER_CONTACT))
+    empty = await desk.share([], contact=uuid_of("contact three"))
+    theirs = await other_desk.share([])
+    assert {share["state"] for share in (*shares, empty, theirs)} == {"waiting_invoice"}
+    for _ in range(2):
+        assert (await sharing.http.post(path, json={"hidden": False}, headers=headers)).status_code == 204
+    told = await sharing.published(ClientInvited)
+    assert sorted(event.share_id for event in told) == sorted(share["id"] for share in shares)
+    assert [(await desk.look(share["id"]))["state"] for share in (*shares, empty)] == ["invited"] * 3 + ["waiting_invoice"]
+    assert await desk.numbers_seen() == {"A1", "A2"}
+
+
+async def test_a_switch_pressed_before_the_organisation_is_known_holds(sharing: Harness) -> None:
+    desk, headers = Desk(sharing, OTHER_ORGANISATION), sharing.as_provider(OTHER_ORGANISATION)
+    assert (await sharing.http.post(f"{desk.path}/awaiting", json={"hidden": True}, headers=headers)).status_code == 204
+    await sharing.deliver(connected(OTHER_ORGANISATION))
+    assert (await sharing.http.get(f"{desk.path}/awaiting", headers=headers)).json() == {"hidden": True}
+    assert (await desk.share([an_invoice("A1", status="SUBMITTED")]))["state"] == "waiting_invoice"
