@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from common.http import Db, caller
@@ -31,8 +31,8 @@ async def look_at_accesses(asked: AskedOrganisations, _auth: Auth, db: Db) -> Ac
     return AccessesOf(accesses=await endings.look_at_accesses(db, asked.organisation_ids))
 
 
-@router.post("")
-async def begin_departure(departure: Departure, _auth: Auth, db: Db) -> AccessesOf:
+@router.post("", status_code=204)
+async def begin_departure(departure: Departure, _auth: Auth, db: Db) -> Response:
     """When this has answered, no access of the organisations in `ending` opens anything. May be called again."""
     await db.transact(endings.begin_departure, departure)
-    return AccessesOf(accesses=await endings.look_at_accesses(db, departure.ending))
+    return Response(status_code=204)
