@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from auth.models import Leaving
+from common.errors import Unavailable
 from common.http import ServiceClient
 
 
@@ -18,6 +20,11 @@ class Accesses(BaseModel):
 
 
 ACCESSES = TypeAdapter(dict[str, Accesses])
+
+
+def never_left(error: Unavailable) -> bool:
+    """Whether the call certainly did not reach the other service: there was no connection to send it on."""
+    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
 
 
 class SharingClient:

@@ -8,19 +8,23 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from auth import leaving_store, leavings, store, vault
-from auth.clients import SharingClient
+from auth.clients import SharingClient, never_left
 from auth.errors import LeavingUnderWay, XeroUnavailable
 from auth.models import Leaving, TokenSet
 from auth.tokens import Dead, Tokens
 from auth.vault import Vault
 from auth.xero import Unauthorised, Xero
+from common.claims import LeaseLost
 from common.clock import utc_now
 from common.crypto import Unreadable
+from common.deadlines import deadline
 from common.errors import Unavailable
 from common.logging import get_logger
-from common.mongo import Database, Document, DuplicateKey
+from common.mongo import Database, Document
 
 LEASE_SECONDS = 60.0
+SHARING_SECONDS = 5.0
+"""So long sharing may take while a person waits; the rest is for saying what came of it."""
 SHARING_AGAIN_SECONDS = 5.0
 XERO_AGAIN_SECONDS = 30.0
 GIVE_UP_SECONDS = 7 * 24 * 3600
@@ -41,21 +45,32 @@ class Departures:
     async def begin(self, db: Database, leaving: Leaving) -> None:
         """When this has returned access has ended, and so has the connection or the account; Xero is told by the loop.
 
-        Raises Unavailable when sharing does not answer: then nothing was done. Raises LeavingUnderWay.
+        Raises Unavailable when sharing cannot be reached: then nothing was done. Raises LeavingUnderWay when it goes on by itself:
+        another request is at it, or nobody knows what sharing did.
         """
+        added = await leaving_store.add_leaving(db, leaving, LEASE_SECONDS)
+        if added is None:
+            raise LeavingUnderWay("It goes on by itself.")
+        row, before = added
+        if row["step"] == "access":
+            await self._end_access(db, row, before)
         try:
-            row = await leaving_store.add_leaving(db, leaving, LEASE_SECONDS)
-        except DuplicateKey:
+            await db.transact(leavings.leave_here, row, utc_now())
+        except LeaseLost:  # chosen again meanwhile, and begun again
             raise LeavingUnderWay("It goes on by itself.") from None
-        if leaving.step == "access":
-            try:
-                await self._sharing.depart(leaving)
-            except Unavailable:
-                await leaving_store.withdraw_leaving(db, row)
-                raise
-        await db.transact(leavings.leave_here, row, utc_now())
         await leaving_store.go_on_later(db, row, 0)
         db.notify()
+
+    async def _end_access(self, db: Database, row: Document, before: Document | None) -> None:
+        """Takes back only what sharing cannot have heard of."""
+        try:
+            with deadline(SHARING_SECONDS):
+                await self._sharing.depart(Leaving.model_validate(row))
+        except Unavailable as error:
+            if never_left(error) and await leaving_store.withdraw_leaving(db, row, before):
+                raise
+            await leaving_store.go_on_later(db, row, SHARING_AGAIN_SECONDS)
+            raise LeavingUnderWay("It goes on by itself.") from error
 
     async def go_on(self, db: Database, row: Document) -> None:
         """Every step that is left. What does not answer is asked again later. Raises LeaseLost."""

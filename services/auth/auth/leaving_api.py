@@ -90,7 +90,10 @@ async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db:
 
 @router.post("")
 async def leave(_caller: FromWeb, choice: Choice, request: Request, db: Db) -> Left:
-    """All that ends here has ended when this answers. 503 when sharing does not answer: then nothing was done. 409 when it is under way."""
+    """All that ends here has ended when this answers. 503 when sharing cannot be reached: then nothing was done.
+
+    409 `leaving_under_way` when it is not done yet and goes on by itself.
+    """
     found = await sessions.identify(db, digest(choice.session), choice.organisation_id)
     if found.organisation is None and choice.kind != "delete":
         raise NotFound

@@ -9,7 +9,7 @@ from auth.models import Connection, Leaving
 from auth.store import CONNECTIONS, PROVIDERS, SESSIONS, TOKEN_SETS, ahead, literal
 from common import claims
 from common.ids import new_id
-from common.mongo import Database, Document, Index, Indexes, Reader, Tx
+from common.mongo import Database, Document, DuplicateKey, Index, Indexes, Reader, Tx
 
 LEAVINGS = "leavings"
 INDEXES: Indexes = {
@@ -22,24 +22,58 @@ INDEXES: Indexes = {
 }
 
 
-async def add_leaving(db: Database, leaving: Leaving, lease: float) -> Document:
-    """The row, leased to the caller from its beginning. Raises DuplicateKey when this is under way already."""
+async def add_leaving(db: Database, leaving: Leaving, lease: float) -> tuple[Document, Document | None] | None:
+    """The row, leased to the caller from its beginning, and as it was before when this subject was leaving already.
+
+    Then it goes back to the first step of what is chosen now. Access that was still to be ended is not forgotten over it. None when
+    the same is in other hands at this moment.
+    """
     fence = new_id("lse")
     work = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 1, "reported": 0, "lease": fence}
-    row = {**leaving.model_dump(exclude={"id"}), "subject": leaving.subject, **work}
-    begun = [{"$set": {**literal(row), "began_at": "$$NOW", "lease_until": ahead(lease)}}]
-    added = await db.collection(LEAVINGS).find_one_and_update({"_id": leaving.id}, begun, upsert=True)
-    assert added is not None
-    return added
+    row = literal({**leaving.model_dump(exclude={"id"}), "subject": leaving.subject, **work})
+    times = {"began_at": "$$NOW", "lease_until": ahead(lease)}
+    for _ in range(2):  # what was under way may come to its end between the two writes
+        try:
+            added = await db.collection(LEAVINGS).find_one_and_update({"_id": leaving.id}, [{"$set": {**row, **times}}], upsert=True)
+            assert added is not None
+            return added, None
+        except DuplicateKey:
+            again = [{"$set": {**row, **times, **_carried(leaving)}}]
+            before = await db.collection(LEAVINGS).find_one_and_update(_may_begin_again(leaving), again, before=True)
+        if before:
+            taken = await db.collection(LEAVINGS).find_one({"_id": before["_id"], "lease": fence})
+            return (taken, before) if taken else None
+    return None
+
+
+def _may_begin_again(leaving: Leaving) -> Document:
+    """The row under way, unless somebody is doing the same at this moment or the account has gone."""
+    held = {"$gt": [{"$ifNull": ["$lease_until", 0]}, "$$NOW"]}
+    covers = [{"$eq": ["$kind", leaving.kind]}, {"$setIsSubset": [{"$literal": list(leaving.ending)}, "$ending"]}]
+    same = {"$and": [held, *covers, {"$ne": ["$step", "xero"]}]}
+    gone = {"$and": [{"$eq": ["$kind", "delete"]}, {"$eq": ["$step", "xero"]}]}
+    return {"subject": leaving.subject, "state": "pending", "$expr": {"$not": [{"$or": [same, gone]}]}}
+
+
+def _carried(leaving: Leaving) -> Document:
+    """What a row that has yet to end access keeps of it when it begins again."""
+    unfinished = {"$eq": ["$step", "access"]}
+    kept = {name: {"$cond": [unfinished, f"${name}", {"$literal": getattr(leaving, name)}]} for name in ("kind", "step")}
+    lists: Document = {name: {"$literal": list(getattr(leaving, name))} for name in ("organisations", "ending", "erasing")}
+    return kept | {name: {"$cond": [unfinished, {"$setUnion": [f"${name}", asked]}, asked]} for name, asked in lists.items()}
 
 
 async def claim_leavings(db: Database, lease: float) -> list[Document]:
     return await claims.claim(db, LEAVINGS, limit=1, lease=lease)
 
 
-async def withdraw_leaving(db: Database, row: Document) -> None:
-    """Nothing was done yet, and nothing will be."""
-    await db.collection(LEAVINGS).delete_one({**claims.mine(row), "step": "access"})
+async def withdraw_leaving(db: Database, row: Document, before: Document | None) -> bool:
+    """What was chosen last will not be done, what was under way `before` goes on; False when somebody else has the row meanwhile."""
+    mine = {**claims.mine(row), "step": "access"}
+    if before is None:
+        return bool(await db.collection(LEAVINGS).delete_one(mine))
+    unleased = {name: value for name, value in before.items() if name not in ("_id", "lease", "lease_until")}
+    return bool((await db.collection(LEAVINGS).replace_one(mine, unleased)).matched)
 
 
 async def go_on_later(db: Database, row: Document, seconds: float) -> None:

@@ -183,6 +183,91 @@ async def test_of_two_that_finish_at_once_the_second_destroys_the_tokens(browser
     assert await count(auth, store.TOKEN_SETS) == 0
 
 
+async def test_a_later_choice_to_end_all_access_ends_it_although_xero_has_yet_to_hear_of_a_disconnect(
+    browser: Browser, auth: Harness, sharing: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    xero.lie["away"] = True
+    await choose(browser, "disconnect")
+    await go_on(auth)
+    assert (await choose(browser, "end_access")).status_code == 200
+    assert await seen(sharing) is None
+    (row,) = await auth.db.collection(leaving_store.LEAVINGS).find({})
+    assert (row["kind"], row["step"]) == ("end_access", "xero")
+    xero.lie.clear()
+    await go_on(auth)
+    assert xero.tenants["mere"] == {}
+    assert len(await auth.published(OrganisationDisconnected)) == 1
+
+
+async def test_disconnecting_again_after_reconnecting_ends_the_new_connection_and_no_access(
+    browser: Browser, auth: Harness, sharing: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    xero.lie["away"] = True
+    await choose(browser, "end_access")
+    await go_on(auth)
+    xero.lie.clear()
+    await browser.sign_in(MERE)
+    xero.lie["away"] = True
+    assert (await choose(browser, "disconnect")).status_code == 200
+    (row,) = await auth.db.collection(leaving_store.LEAVINGS).find({})
+    assert (row["kind"], row["step"], row["ending"]) == ("disconnect", "xero", [])
+    assert (await browser.identify(KOWHAI_ID)).json()["organisation"]["state"] == "disconnected"
+    xero.lie.clear()
+    await go_on(auth)
+    assert xero.tenants["mere"] == {}
+    assert await count(auth, store.TOKEN_SETS) == 0
+
+
+async def test_a_later_choice_that_cannot_begin_leaves_the_one_before_as_it_was(
+    browser: Browser, auth: Harness, sharing: Harness, xero: PretendXero
+) -> None:
+    await browser.sign_in(MERE)
+    xero.lie["away"] = True
+    await choose(browser, "disconnect")
+    auth.app.state.sharing._http._client.base_url = NOBODY
+    assert (await choose(browser, "end_access")).status_code == 503
+    xero.lie.clear()
+    await go_on(auth)
+    assert xero.tenants["mere"] == {}
+    assert await seen(sharing) == {"INV-1"}
+    (row,) = await auth.db.collection(leaving_store.LEAVINGS).find({})
+    assert (row["kind"], row["state"]) == ("disconnect", "done")
+
+
+@pytest.mark.parametrize("kind", ["end_access", "delete"])
+async def test_what_sharing_did_although_its_answer_was_lost_goes_on_by_itself(
+    browser: Browser, auth: Harness, sharing: Harness, xero: PretendXero, kind: str
+) -> None:
+    await browser.sign_in(MERE)
+    http = auth.app.state.sharing._http._client
+    losing = LosesAnswers(http._transport)
+    http._transport = losing
+    answer = await choose(browser, kind)
+    assert (answer.status_code, answer.json()["code"]) == (409, "leaving_under_way")
+    assert await seen(sharing) is None
+    http._transport = losing.inner
+    if kind == "end_access":
+        assert (await choose(browser, "disconnect")).status_code == 200, "what was still to be ended is ended along with it"
+    await go_on(auth)
+    (row,) = await auth.db.collection(leaving_store.LEAVINGS).find({})
+    assert (row["kind"], row["state"]) == (kind, "done")
+    assert (await browser.identify(KOWHAI_ID)).status_code == (401 if kind == "delete" else 200)
+    assert xero.tenants.get("mere", {}) == {}
+
+
+class LosesAnswers(httpx.AsyncBaseTransport):
+    """Delivers every request and loses what comes back."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await (await self.inner.handle_async_request(request)).aread()
+        raise httpx.ReadTimeout("lost", request=request)
+
+
 async def test_a_connection_made_anew_before_xero_was_told_stays(browser: Browser, auth: Harness, xero: PretendXero) -> None:
     await browser.sign_in(MERE)
     xero.lie["away"] = True
@@ -354,7 +439,9 @@ async def begun(auth: Harness, provider_id: str, kind: Any) -> Document:
     assert own is not None
     affected = await leavings.affected_by(auth.db, provider_id, [organisation])
     leaving = leavings.leaving_of(kind, provider, KOWHAI_ID, (own[0].id, own[0].token_set_id), affected, [])
-    return await leaving_store.add_leaving(auth.db, leaving, 60)
+    added = await leaving_store.add_leaving(auth.db, leaving, 60)
+    assert added is not None
+    return added[0]
 
 
 async def test_signing_in_again_after_deleting_is_a_new_account(browser: Browser, auth: Harness, xero: PretendXero) -> None:
