@@ -99,8 +99,28 @@ async def test_what_is_under_way_is_told_with_its_progress(provider: httpx.Async
     assert "Xero has not confirmed yet; we tell it again by ourselves" in await words(provider, LEAVE)
     up.leaving["under_way"] |= {"kind": "delete", "tells_xero": False}
     assert "goes on by itself" in await words(provider, LEAVE)
-    answer = await press(provider, f"{LEAVE}/disconnect")
-    assert (answer.status_code, answer.headers["location"]) == (303, LEAVE)
+
+
+@pytest.mark.parametrize("way", ["disconnect", "end-access", "delete"])
+async def test_what_goes_on_by_itself_is_neither_called_done_nor_undone(provider: httpx.AsyncClient, up: Upstream, way: str) -> None:
+    up.leaving["under_way"] = {"kind": "disconnect", "since": NOW.isoformat(), "tells_xero": True}
+    answer = await press(provider, f"{LEAVE}/{way}", name=NAME)
+    assert answer.status_code == 409
+    assert "What you chose has begun and goes on by itself" in said(answer)
+    assert "It is not confirmed yet" in said(answer)
+    assert f'href="{LEAVE}"' in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+async def test_when_it_is_not_known_what_was_done_the_page_says_so(provider: httpx.AsyncClient, up: Upstream) -> None:
+    up.leaving["lost"] = True
+    for way in ("disconnect", "end-access", "delete"):
+        answer = await press(provider, f"{LEAVE}/{way}", name=NAME)
+        assert answer.status_code == 503
+        assert "we cannot say yet whether what you chose has begun" in said(answer)
+        assert "nothing was ended" not in said(answer)
+    up.organisations = []
+    assert "we cannot say yet" in said(await press(provider, "/me/delete", name="hana@kowhai.example"))
 
 
 async def test_with_a_colleague_disconnecting_says_that_clients_notice_nothing(provider: httpx.AsyncClient, up: Upstream) -> None:

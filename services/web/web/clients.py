@@ -101,7 +101,8 @@ class AuthClient:
     async def leave(self, session: str, org: str | None, kind: LeavingKind, end: Sequence[str] = ()) -> bool:
         """Leaves; whether the organisation's pages still open. Raises as `leaving`, Conflict `leaving_under_way`.
 
-        Raises Unavailable when access cannot be ended; then nothing was done. `end`: organisations of colleagues to end too.
+        Raises Unavailable `sharing_unavailable` when access cannot be ended: then nothing was done, after any other nobody knows.
+        `end`: organisations of colleagues to end too.
         """
         asked = {"session": session, "organisation_id": org, "kind": kind, "end": list(end)}
         return bool((await self.http.post("/internal/leavings", json=asked))["opens"])

@@ -176,7 +176,7 @@ class Upstream:
         self.calls_left: dict[str, Any] = {"left": 4812, "a_day": 5000, "resets_at": None, "paused": None, "paused_until": None}
         self.updates: dict[str, Any] = {"instant": False, "last_webhook_at": None, "checked_at": None, "checked_every_seconds": 900}
         self.test_outcome = "ok"
-        self.leaving: dict[str, Any] = {"colleagues": {}, "ending": {}, "under_way": None}
+        self.leaving: dict[str, Any] = {"colleagues": {}, "ending": {}, "under_way": None, "lost": False}
         self.left: list[dict[str, Any]] = []
         self.signed_out: list[str] = []
         self.calls: list[str] = []
@@ -281,6 +281,8 @@ def _add_leaving(app: FastAPI, up: Upstream) -> None:
     async def leave(asked: dict[str, Any]) -> Response:
         if up.refusing_shares:
             return _problem(503, "sharing_unavailable")
+        if up.leaving["lost"]:
+            return _problem(503, "auth_unavailable")
         if up.leaving["under_way"]:
             return _problem(409, "leaving_under_way")
         up.left.append(asked)

@@ -47,10 +47,8 @@ async def leave(request: Request, visit: CurrentVisit, services: Behind, form: P
         return _page(request, visit.frame(), leaving, way, word, form=form, status=422, wrong=True)
     try:
         opens = await _leave(request, services, visit.org, way, form)
-    except Conflict:
-        return RedirectResponse(LEAVE.format(org=visit.org), 303)
-    except Unavailable:
-        return render(request, "provider/leave_failed.html", status=503, **visit.frame(), section="settings", back=request.url.path)
+    except (Conflict, Unavailable) as error:
+        return _not_done(request, error, {**visit.frame(), "section": "settings"}, LEAVE.format(org=visit.org))
     if way == "delete":
         return _gone()
     done = f"?done={way}"
@@ -74,8 +72,8 @@ async def leave_without_organisation(request: Request, account: CurrentAccount, 
         return _page(request, account.frame(), leaving, "delete", account.me.email, form=form, status=422, wrong=True)
     try:
         await _leave(request, services, None, "delete", form)
-    except (Conflict, Unavailable):
-        return render(request, "provider/leave_failed.html", status=503, **account.frame(), back="/me/delete")
+    except (Conflict, Unavailable) as error:
+        return _not_done(request, error, account.frame(), "/me/delete")
     return _gone()
 
 
@@ -103,6 +101,14 @@ async def _leave(request: Request, services: Services, org: str | None, way: Way
         return await services.auth.leave(_secret(request), org, KINDS[way], ticked)
     except NotSignedIn as error:
         raise ProviderSignedOut(why=error.code, come_back=page_address(request)) from error
+
+
+def _not_done(request: Request, error: Conflict | Unavailable, frame: dict[str, Any], overview: str) -> Response:
+    """Only where auth says that sharing was out of reach is it certain that nothing was done."""
+    if error.code == "sharing_unavailable":
+        return render(request, "provider/leave_failed.html", status=503, **frame, back=request.url.path)
+    began = isinstance(error, Conflict)
+    return render(request, "provider/leave_under_way.html", status=error.status, **frame, began=began, overview=overview)
 
 
 def _gone() -> Response:
