@@ -13,7 +13,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from web import client_testing
 from web.client_testing import listening_socket, served
-from web.testing import DRAFTS_ONLY, FIRST, KOWHAI, LONG_NAME, NO_EMAIL, RATA, SESSION, Upstream, a_share, a_site, a_viewing, an_invoice
+from web.testing import SESSION, Upstream, a_site
+from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, LONG_NAME, NO_EMAIL, RATA, a_share, a_viewing, an_invoice
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"

@@ -11,7 +11,8 @@ import pytest
 
 from web import client_testing
 from web.client_testing import a_browser, a_payment, press
-from web.testing import FIRST, KOWHAI, RATA, SESSION, Upstream, a_share, a_site, a_viewing, said, words
+from web.testing import SESSION, Upstream, a_site, said, words
+from web.testing_ledger import FIRST, KOWHAI, RATA, a_share, a_viewing
 
 Clients = tuple[client_testing.Upstream, httpx.AsyncClient]
 CLIENT = f"/o/{KOWHAI}/clients/{RATA}"

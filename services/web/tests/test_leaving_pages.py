@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from web.client_testing import press
-from web.testing import KOWHAI, NOW, PIKE, Upstream, a_share, said, words
+from web.testing import Upstream, said, words
+from web.testing_ledger import KOWHAI, NOW, PIKE, a_share
 
 LEAVE = f"/o/{KOWHAI}/leave"
 NAME = "Kōwhai & Hart Studio Ltd"

@@ -12,22 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 from web.client_testing import a_browser
-from web.testing import (
-    DRAFTS_ONLY,
-    IDLE_SESSION,
-    KOWHAI,
-    NO_EMAIL,
-    PIKE,
-    RATA,
-    SESSION,
-    Upstream,
-    a_share,
-    a_site,
-    an_invoice,
-    an_organisation,
-    said,
-    words,
-)
+from web.testing import IDLE_SESSION, SESSION, Upstream, a_site, said, words
+from web.testing_ledger import DRAFTS_ONLY, KOWHAI, NO_EMAIL, PIKE, RATA, a_share, an_invoice, an_organisation
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"

@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from web.client_testing import a_browser, press
 from web.rendering import static
-from web.testing import KOWHAI, RATA, SESSION, Upstream, a_share, a_site
+from web.testing import SESSION, Upstream, a_site
+from web.testing_ledger import KOWHAI, RATA, a_share
 
 CLIENT = f"/o/{KOWHAI}/clients/{RATA}"
 SHARE = f"shr_{1:026d}"

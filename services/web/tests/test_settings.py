@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from web.client_testing import press
-from web.testing import KOWHAI, Upstream, words
+from web.testing import Upstream, words
+from web.testing_ledger import KOWHAI
 
 SETTINGS = f"/o/{KOWHAI}/settings"
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from web.client_testing import press
-from web.testing import DRAFTS_ONLY, KOWHAI, NO_EMAIL, RATA, Upstream, a_share, said, words
+from web.testing import Upstream, said, words
+from web.testing_ledger import DRAFTS_ONLY, KOWHAI, NO_EMAIL, RATA, a_share
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"

@@ -169,9 +169,15 @@ def standing_of(invoice: dict[str, Any]) -> str:
     return Invoice.model_validate(invoice).standing(TODAY)
 
 
+def again_in(seconds: int) -> re.Pattern[str]:
+    """The line that says how long to wait, less the seconds a busy machine took to draw it (20 at most)."""
+    return re.compile(rf"You can ask again in ({'|'.join(map(str, range(seconds - 20, seconds + 1)))}) seconds\.")
+
+
 def _app(upstream: Upstream) -> FastAPI:
     app = FastAPI(openapi_url=None)
     _portal(app, upstream)
+    _portal_sessions(app, upstream)
     _sharing(app, upstream)
     return app
 
@@ -231,6 +237,8 @@ def _portal(app: FastAPI, upstream: Upstream) -> None:
     async def mail_server() -> Any:
         return {"failing_since": upstream.mail_failing_since}
 
+
+def _portal_sessions(app: FastAPI, upstream: Upstream) -> None:
     @app.post("/portal/internal/sessions/list")
     async def sessions(body: dict[str, Any]) -> Any:
         email = upstream.sessions.get(body["session"])

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,132 +17,26 @@ from fastapi.responses import JSONResponse, Response
 from web.client_testing import served
 from web.main import create_app
 from web.settings import DemoLinks, Settings
+from web.testing_ledger import (
+    A_SENDER,
+    A_TIMELINE,
+    DRAFTS_ONLY,
+    NO_EMAIL,
+    NOW,
+    PIKE,
+    RATA,
+    TODAY,
+    a_contact,
+    a_device,
+    a_ledger,
+    a_share,
+    an_invoice_list,
+    an_organisation,
+    in_utc,
+)
 
-KOWHAI = "org_0ABCDEFGHJKMNPQRSTVWXYZ123"
-PIKE = "org_0ZYXWVTSRQPNMKJHGFEDCBA321"
-RATA = "6b7c1d2e-0000-4000-8000-000000000001"
-DRAFTS_ONLY = "6b7c1d2e-0000-4000-8000-000000000002"
-NO_EMAIL = "6b7c1d2e-0000-4000-8000-000000000003"
 SESSION, IDLE_SESSION = "pis_live", "pis_idle"
-NOW = datetime.now(UTC).replace(microsecond=0)
-TODAY = NOW.date()
-LONG_NAME = "Te Whānau o Ngā Kaihanga Whare o Te Tai Tokerau " * 5
-
-
-def an_organisation(org: str = KOWHAI, name: str = "Kōwhai & Hart Studio Ltd", state: str = "connected") -> dict[str, Any]:
-    """As auth lists it."""
-    since = _z(NOW - timedelta(days=40))
-    return {"id": org, "name": name, "state": state, "since": since, "cause": None, "time_zone": "Pacific/Auckland"}
-
-
-def a_device(id: str, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0", hours: int = 1, *, current: bool = False) -> dict[str, Any]:
-    """A browser a provider is signed in on, as auth lists it."""
-    now = datetime.now(UTC)
-    times = {"signed_in_at": _z(now - timedelta(hours=hours)), "last_seen_at": _z(now - timedelta(minutes=hours, seconds=5))}
-    return {"id": id, "agent": agent, "current": current, **times}
-
-
-def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """One access to Rātā Joinery's invoices, active unless changed."""
-    share = {
-        "id": f"shr_{number:026d}",
-        "organisation_id": KOWHAI,
-        "contact_id": RATA,
-        "contact_name": "Rātā Joinery Ltd",
-        "email": f"accounts{number}@rata.example",
-        "state": "active",
-        "shared_by": {"name": "Hana Kōwhai", "email": "hana@kowhai.example"},
-        "shared_at": _z(NOW - timedelta(days=number)),
-        "from_date": None,
-        "picked": None,
-        "ends_on": None,
-        "opened_at": None,
-        "last_seen_at": _z(NOW - timedelta(minutes=14)),
-        "views": 3,
-        "ended_at": None,
-        "ended_by": None,
-        "ended_reason": None,
-        "load_id": None,
-        "load": None,
-        "mail": "sent",
-        "mail_reason": None,
-    }
-    return share | changes
-
-
-def an_invoice(
-    serial: int, standing: str = "open", due_in: int = 12, total: int = 124_750, paid: tuple[int, ...] = (), **changes: Any
-) -> dict[str, Any]:
-    """A sales invoice as xero-gateway lists it; `paid` are its payments in hundredths."""
-    parts = [
-        {"id": f"p{n}", "kind": "payment", "date": str(TODAY - timedelta(days=9 - n)), "amount": part, "reference": f"Bank {n + 1}"}
-        for n, part in enumerate(paid)
-    ]
-    gone = standing in ("voided", "deleted", "credited")
-    row = {
-        "invoice_id": f"9a000000-0000-4000-8000-{serial:012d}",
-        "number": f"INV-{serial:04d}",
-        "reference": "",
-        "type": "ACCREC",
-        "status": {"paid": "PAID", "voided": "VOIDED", "awaiting": "SUBMITTED"}.get(standing, "AUTHORISED"),
-        "standing": standing,
-        "date": str(TODAY + timedelta(days=due_in - 20)),
-        "due_date": str(TODAY + timedelta(days=due_in)),
-        "currency": "NZD",
-        "total": total,
-        "amount_due": 0 if gone else total - sum(paid),
-        "amount_paid": sum(paid),
-        "amount_credited": total if standing == "credited" else 0,
-        "payments": parts,
-        "contact_name": "Rātā Joinery Ltd",
-        "link": f"https://go.xero.example/app/invoicing/view/{serial}",
-        "updated_at": _z(NOW),
-    }
-    return row | changes
-
-
-def a_ledger() -> list[dict[str, Any]]:
-    """One invoice of every standing, in three currencies."""
-    return [
-        an_invoice(1042, due_in=12, reference="Kitchen, Tāmaki Drive"),
-        an_invoice(1041, "due_today", 0, 86_250),
-        an_invoice(1040, "awaiting", 9, 45_000),
-        an_invoice(1039, due_in=4, total=1_234_567_890, paid=(300_000_000, 200_000_000), reference="Stage 2 of 5"),
-        an_invoice(1038, due_in=30, total=120_000_00, currency="JPY", reference="Export"),
-        an_invoice(1037, "overdue", -10, 230_000),
-        an_invoice(1036, "overdue", -61, 500_000, paid=(125_000,), currency="USD"),
-        an_invoice(1035, "overdue", -1, -4_600, due_date=str(TODAY - timedelta(days=1))),
-        an_invoice(1034, "paid", -20, 99_900, paid=(99_900,)),
-        an_invoice(1033, "paid", -44, 300_000, paid=(100_000, 100_000, 100_000)),
-        an_invoice(1032, "credited", -50, 12_500),
-        an_invoice(1031, "voided", -70, 75_000),
-        an_invoice(1030, due_in=400, due_date=None, number="INV/2026 0007-a-rather-long-number-of-somebody-else-s-system", total=0),
-    ]
-
-
-def a_viewing(access: int = 1, **changes: Any) -> dict[str, Any]:
-    """What the address of that access did with the first invoice."""
-    at = _z(NOW - timedelta(hours=3))
-    viewing = {"share_id": f"shr_{access:026d}", "email": f"accounts{access}@rata.example", "invoice_id": FIRST, "number": "INV-1042",
-               "opened": 2, "downloaded": 1, "first_at": _z(NOW - timedelta(days=2)), "last_at": at,
-               "moments": [{"at": at, "kind": "opened"}, {"at": at, "kind": "downloaded"}]}  # fmt: skip
-    return viewing | changes
-
-
-FIRST = "9a000000-0000-4000-8000-000000001042"
-A_MOMENT = f"{TODAY}T00:00:00Z"
-A_SENDER = {
-    "organisation_id": KOWHAI,
-    "name": "Kōwhai & Hart Studio Ltd",
-    "contacts": [{"contact_id": RATA, "name": "Rātā Joinery Ltd"}],
-    "as_of": A_MOMENT,
-    "not_updating_since": None,
-}
-A_TIMELINE = [
-    {"kind": "issued", "on": "2026-05-01"},
-    {"kind": "changed", "at": A_MOMENT, "changes": [{"field": "reference", "before": "a", "after": "b"}]},
-    {"kind": "settled", "on": "2026-05-09", "at": A_MOMENT, "settlement": "payment", "amount": 5000, "left": 41000},
-]
+SHARING = "/sharing/internal/organisations/{org}"
 
 
 class Upstream:
@@ -152,9 +46,9 @@ class Upstream:
     def __init__(self) -> None:
         self.organisations = [an_organisation(), an_organisation(PIKE, "Pike & Larkmoor LLP")]
         self.contacts: dict[str, dict[str, Any]] = {
-            RATA: _contact(RATA, "Rātā Joinery Ltd", "accounts@rata.example", "C-00012"),
-            DRAFTS_ONLY: _contact(DRAFTS_ONLY, "Only Drafts Ltd", "n/a", None),
-            NO_EMAIL: _contact(NO_EMAIL, "مكتبة النور", None, "007"),
+            RATA: a_contact(RATA, "Rātā Joinery Ltd", "accounts@rata.example", "C-00012"),
+            DRAFTS_ONLY: a_contact(DRAFTS_ONLY, "Only Drafts Ltd", "n/a", None),
+            NO_EMAIL: a_contact(NO_EMAIL, "مكتبة النور", None, "007"),
         }
         self.invoices: dict[str, list[dict[str, Any]]] = {RATA: a_ledger()}
         self.left_out: dict[str, dict[str, int]] = {DRAFTS_ONLY: {"draft": 3, "bill": 2}, RATA: {"draft": 1, "bill": 2, "voided": 1}}
@@ -236,7 +130,9 @@ def _app(up: Upstream) -> FastAPI:
     _add_auth(app, up)
     _add_leaving(app, up)
     _add_gateway(app, up)
-    _add_sharing(app, up)
+    _add_endings(app, up)
+    _add_shares(app, up)
+    _add_stored(app, up)
     return app
 
 
@@ -317,7 +213,7 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
     async def invoices(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
         if contact not in up.contacts:
             return _problem(404, "not_found")
-        return JSONResponse(_invoice_list(up, contact, view, search, page))
+        return JSONResponse(_listed(up, contact, view, search, page))
 
     @app.get(f"{base}/calls")
     async def calls() -> dict[str, Any]:
@@ -337,7 +233,7 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
             return _problem(404, "not_found")
         found = up.in_full[invoice]
         return JSONResponse(
-            {"invoice": found, "standing": "open", "today": str(TODAY), "as_of": _z(NOW), "link": "https://go.xero.example/9"}
+            {"invoice": found, "standing": "open", "today": str(TODAY), "as_of": in_utc(NOW), "link": "https://go.xero.example/9"}
         )
 
     @app.get(f"{base}/loads/{{load}}")
@@ -345,36 +241,26 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
         return JSONResponse(up.loads[load]) if load in up.loads else _problem(404, "not_found")
 
 
-def _add_sharing(app: FastAPI, up: Upstream) -> None:
-    base = "/sharing/internal/organisations/{org}"
-
-    @app.get(f"{base}/share-counts")
+def _add_shares(app: FastAPI, up: Upstream) -> None:
+    @app.get(f"{SHARING}/share-counts")
     async def counts() -> dict[str, Any]:
         live = [share["contact_id"] for share in up.shares if share["state"] != "ended"]
         return {"counts": {contact: live.count(contact) for contact in live}}
 
-    @app.get(f"{base}/clients")
+    @app.get(f"{SHARING}/clients")
     async def clients(search: str = "") -> dict[str, Any]:
         names = {share["contact_id"]: share["contact_name"] for share in up.shares if search.casefold() in share["contact_name"].casefold()}
         rows = [
-            {"contact_id": one, "name": name, "shares": 1, "as_of": _z(datetime.now(UTC) - timedelta(hours=2, minutes=5))}
+            {"contact_id": one, "name": name, "shares": 1, "as_of": in_utc(datetime.now(UTC) - timedelta(hours=2, minutes=5))}
             for one, name in names.items()
         ]
         return {"clients": rows, "page": 1, "page_size": 50, "total": len(rows)}
 
-    @app.get(f"{base}/contacts/{{contact}}/shares")
+    @app.get(f"{SHARING}/contacts/{{contact}}/shares")
     async def shares_of(contact: str) -> dict[str, Any]:
         return {"shares": [share for share in up.shares if share["contact_id"] == contact]}
 
-    @app.get(f"{base}/contacts/{{contact}}/invoices")
-    async def stored(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
-        if not any(share["contact_id"] == contact for share in up.shares):
-            return _problem(404, "not_found")
-        found = _invoice_list(up, contact, view, search, page)
-        rows = [row | {"link": None} for row in found["invoices"]]
-        return JSONResponse(found | {"invoices": rows, "as_of": _z(datetime.now(UTC) - timedelta(hours=2, minutes=5))})
-
-    @app.post(f"{base}/contacts/{{contact}}/shares")
+    @app.post(f"{SHARING}/contacts/{{contact}}/shares")
     async def invite(contact: str, asked: dict[str, Any]) -> Response:
         if up.refusing_shares:
             return _problem(503, "unavailable")
@@ -383,57 +269,37 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
         terms = {name: value for name, value in asked.items() if name != "emails" and value is not None}
         return JSONResponse({"results": [_invited(up, contact, email, terms) for email in asked["emails"]]})
 
-    @app.get(f"{base}/address-uses")
+    @app.get(f"{SHARING}/address-uses")
     async def uses(email: Annotated[list[str], Query()]) -> dict[str, Any]:
         live = [share for share in up.shares if share["email"] in email and share["state"] != "ended"]
         return {"uses": [{name: share[name] for name in ("email", "contact_id", "contact_name")} for share in live]}
 
-    @app.get(f"{base}/shares")
+    @app.get(f"{SHARING}/shares")
     async def shares(page: int = 1, id: Annotated[list[str] | None, Query()] = None) -> dict[str, Any]:
         wanted = [share for share in up.shares if (share["id"] in id if id else share["state"] != "ended")]
         wanted.sort(key=lambda share: str(share["mail"] != "failed"))
         return {"shares": wanted[(page - 1) * 50 : page * 50], "page": page, "page_size": 50, "total": len(wanted)}
 
-    @app.get(f"{base}/contacts/{{contact}}/invoices/{{invoice}}")
-    async def stored_invoice(contact: str, invoice: str) -> Response:
-        if invoice not in up.in_full or not up.shares:
-            return _problem(404, "not_found")
-        about = {"standing": "open", "today": str(TODAY), "as_of": _z(NOW), "timeline": A_TIMELINE}
-        return JSONResponse({"invoice": up.in_full[invoice], "viewings": up.viewings, **about})
-
-    @app.get(f"{base}/shares/{{share}}/viewings")
-    async def viewings(share: str) -> dict[str, Any]:
-        return {"viewings": [viewing for viewing in up.viewings if viewing["share_id"] == share]}
-
-    @app.get(f"{base}/shares/{{share}}/preview")
-    async def preview(share: str, view: str = "to_pay", search: str = "", page: int = 1) -> dict[str, Any]:
-        return _invoice_list(up, RATA, view.replace("to_pay", "unpaid"), search, page) | {"sender": A_SENDER, "view": view}
-
-    @app.get(f"{base}/shares/{{share}}/preview/{{invoice}}")
-    async def preview_invoice(share: str, invoice: str) -> Response:
-        if invoice not in up.in_full:
-            return _problem(404, "not_found")
-        about = {"standing": "open", "today": str(TODAY), "as_of": _z(NOW), "timeline": A_TIMELINE}
-        return JSONResponse({"sender": A_SENDER, "invoice": up.in_full[invoice], **about})
-
-    @app.get(f"{base}/awaiting")
-    async def awaiting() -> dict[str, Any]:
-        return {"hidden": up.hides_awaiting}
-
-    @app.post(f"{base}/awaiting", status_code=204)
-    async def hide_awaiting(asked: dict[str, Any]) -> None:
-        up.hides_awaiting = asked["hidden"]
-
-    @app.post(f"{base}/shares/end")
-    async def end_many(asked: dict[str, Any]) -> dict[str, Any]:
-        return {"results": [_ended(up, name) for name in asked["share_ids"]]}
-
-    @app.get(f"{base}/shares/{{share}}")
+    @app.get(f"{SHARING}/shares/{{share}}")
     async def share(share: str) -> Response:
         found = next((one for one in up.shares if one["id"] == share), None)
         return JSONResponse(found) if found else _problem(404, "not_found")
 
-    @app.post(f"{base}/shares/{{share}}/end")
+
+def _add_endings(app: FastAPI, up: Upstream) -> None:
+    @app.get(f"{SHARING}/awaiting")
+    async def awaiting() -> dict[str, Any]:
+        return {"hidden": up.hides_awaiting}
+
+    @app.post(f"{SHARING}/awaiting", status_code=204)
+    async def hide_awaiting(asked: dict[str, Any]) -> None:
+        up.hides_awaiting = asked["hidden"]
+
+    @app.post(f"{SHARING}/shares/end")
+    async def end_many(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"results": [_ended(up, name) for name in asked["share_ids"]]}
+
+    @app.post(f"{SHARING}/shares/{{share}}/end")
     async def end(share: str) -> Response:
         found = next((one for one in up.shares if one["id"] == share), None)
         if found is None:
@@ -441,13 +307,49 @@ def _add_sharing(app: FastAPI, up: Upstream) -> None:
         _ended(up, share)
         return JSONResponse(found)
 
-    @app.post(f"{base}/shares/{{share}}/resend")
+    @app.post(f"{SHARING}/shares/{{share}}/resend")
     async def resend(share: str) -> Response:
         found = next((one for one in up.shares if one["id"] == share), None)
         if found is None:
             return _problem(404, "not_found")
         found |= {"mail": "queued", "mail_reason": None}
         return JSONResponse(found)
+
+
+def _add_stored(app: FastAPI, up: Upstream) -> None:
+    @app.get(f"{SHARING}/contacts/{{contact}}/invoices")
+    async def stored(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
+        if not any(share["contact_id"] == contact for share in up.shares):
+            return _problem(404, "not_found")
+        found = _listed(up, contact, view, search, page)
+        rows = [row | {"link": None} for row in found["invoices"]]
+        return JSONResponse(found | {"invoices": rows, "as_of": in_utc(datetime.now(UTC) - timedelta(hours=2, minutes=5))})
+
+    @app.get(f"{SHARING}/contacts/{{contact}}/invoices/{{invoice}}")
+    async def stored_invoice(contact: str, invoice: str) -> Response:
+        if invoice not in up.in_full or not up.shares:
+            return _problem(404, "not_found")
+        about = {"standing": "open", "today": str(TODAY), "as_of": in_utc(NOW), "timeline": A_TIMELINE}
+        return JSONResponse({"invoice": up.in_full[invoice], "viewings": up.viewings, **about})
+
+    @app.get(f"{SHARING}/shares/{{share}}/viewings")
+    async def viewings(share: str) -> dict[str, Any]:
+        return {"viewings": [viewing for viewing in up.viewings if viewing["share_id"] == share]}
+
+    @app.get(f"{SHARING}/shares/{{share}}/preview")
+    async def preview(share: str, view: str = "to_pay", search: str = "", page: int = 1) -> dict[str, Any]:
+        return _listed(up, RATA, view.replace("to_pay", "unpaid"), search, page) | {"sender": A_SENDER, "view": view}
+
+    @app.get(f"{SHARING}/shares/{{share}}/preview/{{invoice}}")
+    async def preview_invoice(share: str, invoice: str) -> Response:
+        if invoice not in up.in_full:
+            return _problem(404, "not_found")
+        about = {"standing": "open", "today": str(TODAY), "as_of": in_utc(NOW), "timeline": A_TIMELINE}
+        return JSONResponse({"sender": A_SENDER, "invoice": up.in_full[invoice], **about})
+
+
+def _listed(up: Upstream, contact: str, view: str, search: str, page: int) -> dict[str, Any]:
+    return an_invoice_list(up.invoices.get(contact, []), up.left_out.get(contact, {}), view, search, page)
 
 
 def _invited(up: Upstream, contact: str, email: str, terms: dict[str, Any]) -> dict[str, Any]:
@@ -457,7 +359,7 @@ def _invited(up: Upstream, contact: str, email: str, terms: dict[str, Any]) -> d
     known = next((share for share in up.shares if share["email"] == email and share["state"] != "ended"), None)
     if known:
         return {"email": email, "outcome": "resent", "share": known}
-    new = {"email": email, "contact_id": contact, "contact_name": terms["contact_name"], "shared_at": _z(NOW)}
+    new = {"email": email, "contact_id": contact, "contact_name": terms["contact_name"], "shared_at": in_utc(NOW)}
     fresh = a_share(len(up.shares) + 1, **new, state="invited", views=0, last_seen_at=None)
     up.shares.append(fresh)
     return {"email": email, "outcome": "invited", "share": fresh}
@@ -467,64 +369,8 @@ def _ended(up: Upstream, name: str) -> dict[str, Any]:
     share = next((one for one in up.shares if one["id"] == name), None)
     if share is None or name in up.not_ending:
         return {"share_id": name, "reason": "not_found" if share is None else "unavailable"}
-    share |= {"state": "ended", "ended_at": _z(NOW), "ended_by": "Hana Kōwhai", "ended_reason": "revoked"}
+    share |= {"state": "ended", "ended_at": in_utc(NOW), "ended_by": "Hana Kōwhai", "ended_reason": "revoked"}
     return {"share_id": name, "ended_at": share["ended_at"]}
-
-
-VIEWS = {
-    "unpaid": {"open", "due_today", "overdue"},
-    "overdue": {"overdue"},
-    "open": {"open", "due_today"},
-    "paid": {"paid", "credited"},
-}
-
-
-def _invoice_list(up: Upstream, contact: str, view: str, search: str, page: int) -> dict[str, Any]:
-    rows = up.invoices.get(contact, [])
-    views = {name: [row for row in rows if row["standing"] in standings] for name, standings in VIEWS.items()} | {"all": rows}
-    found = [row for row in views[view] if search.casefold() in row["number"].casefold()]
-    shareable = [row for row in rows if row["status"] in ("AUTHORISED", "SUBMITTED", "PAID")]
-    return {
-        "invoices": found[(page - 1) * 50 : page * 50],
-        "page": page,
-        "page_size": 50,
-        "total": len(found),
-        "view": view,
-        "counts": {name: len(held) for name, held in views.items()},
-        "totals": [_totals(currency, rows, views) for currency in sorted({row["currency"] for row in rows})],
-        "shareable": {
-            "count": len(shareable),
-            "totals": [_shareable(currency, shareable) for currency in sorted({row["currency"] for row in shareable})],
-        },
-        "left_out": {"draft": 0, "bill": 0, "voided": 0, "deleted": 0} | up.left_out.get(contact, {}),
-        "today": str(TODAY),
-        "as_of": _z(datetime.now(UTC) - timedelta(minutes=4, seconds=5)),
-    }
-
-
-def _totals(currency: str, rows: list[dict[str, Any]], views: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    due = {name: sum(row["amount_due"] for row in held if row["currency"] == currency) for name, held in views.items()}
-    return due | {"currency": currency, "paid": sum(row["amount_paid"] for row in rows if row["currency"] == currency)}
-
-
-def _shareable(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    of = [row for row in rows if row["currency"] == currency]
-    return {"currency": currency, "total": sum(row["total"] for row in of), "to_pay": sum(row["amount_due"] for row in of)}
-
-
-def _contact(contact: str, name: str, email: str | None, number: str | None) -> dict[str, Any]:
-    persons = [{"name": "Ana Kemp", "email": "ana@rata.example"}, {"name": "Tom Reid", "email": "tom.reid@otherfirm.example"}]
-    return {"id": contact, "name": name, "email": email, "number": number, "is_customer": True, "is_supplier": False, "status": "ACTIVE",
-            "persons": persons if contact == RATA else []}  # fmt: skip
-
-
-def a_day(offset: int = 0) -> date:
-    """A date so many days from the ledger's today."""
-    return TODAY + timedelta(days=offset)
-
-
-def _z(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _problem(status: int, code: str) -> JSONResponse:
