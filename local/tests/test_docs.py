@@ -67,3 +67,12 @@ def names_in(source: Path) -> set[str]:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     return {node.name for node in outer} | methods
+
+
+def test_every_test_the_promises_rest_on_exists() -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (ROOT / "docs" / "security.md").read_text()))
+    parts = ("libs", "local", "operations", "services", "simulators", "tests")
+    files = [file for part in parts for file in (ROOT / part).rglob("test_*.py")]
+    there = {name for file in files for name in re.findall(r"^(?:async )?def (test_[a-z0-9_]+)", file.read_text(), re.MULTILINE)}
+    assert len(named) > 50
+    assert named <= there, f"docs/security.md names tests that are gone: {sorted(named - there)}"
