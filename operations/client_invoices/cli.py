@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from client_invoices import queues
+from client_invoices import queues, xero
 from client_invoices.services import Installation, Refused
 
 app = typer.Typer(
@@ -22,6 +22,9 @@ app.add_typer(setting_up, name="setup")
 app.add_typer(queues.parked, name="parked")
 app.add_typer(queues.outbox, name="outbox")
 app.command("status")(queues.status)
+app.command("connections")(xero.connections)
+app.command("budget")(xero.budget)
+app.command("reconcile")(xero.reconcile)
 console = Console()
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
 

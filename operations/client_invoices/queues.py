@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from client_invoices.installation import SERVICES, SERVICES_ON_THE_BUS
 from client_invoices.services import Installation, Refused
@@ -47,7 +47,7 @@ def list_parked(context: typer.Context, service: Annotated[str | None, typer.Arg
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
-    table = Table("service", "event", "type", "since", "why")
+    table = Table("service", Column("event", no_wrap=True), "type", "since", "why")
     for event in found:
         table.add_row(event["service"], event["id"], event["type"], event["received_at"], event["reason"])
     console.print(table if found else "Nothing is parked.")

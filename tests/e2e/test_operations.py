@@ -63,6 +63,25 @@ async def test_what_cannot_be_done_is_one_sentence(system: Running) -> None:
     assert said.startswith("sharing sends ")
 
 
+async def test_an_operator_sees_connections_and_calls_left_and_has_xero_asked_now(system: Running) -> None:
+    studio = (await system.xero.ask("/organisations"))[0]["id"]
+    contact = await system.xero.do("/contacts", tenant=studio, name="Operated Ltd", email="operated@demo.example", number="OP-1")
+    provider = system.provider()
+    await provider.sign_in(organisation=studio)
+    await provider.share(contact["id"], "operated@demo.example")
+    code, said = await client_invoices(system, "connections", "--json")
+    mine = [row for row in json.loads(said)["connections"] if row["organisation_id"] == provider.organisation]
+    assert (code, mine[0]["state"], mine[0]["idle_days"]) == (0, "live", 0), said
+    assert "@" in mine[0]["login"]
+    assert "•••" in mine[0]["login"]
+
+    code, said = await client_invoices(system, "reconcile", "--organisation", provider.organisation)
+    assert (code, "asked for 1 of 1 organisations" in said) == (0, True), said
+    code, said = await client_invoices(system, "budget")
+    assert (code, provider.organisation in said) == (0, True), said
+    await provider.close()
+
+
 async def publish_nonsense(system: Running) -> None:
     """What no service of ours would send, put into notifier's queue as an administrator can."""
     ports = system.state["ports"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from auth import api, audit_store, browser, leaving_api, leaving_store, store, vault
+from auth import admin, api, audit_store, browser, leaving_api, leaving_store, store, vault
 from auth.auditor import Auditor
 from auth.clients import SharingClient
 from auth.departures import Departures
@@ -51,4 +51,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "departures": departures,
             "request_seconds": CALLBACK_SECONDS,
         },
+        admin=(admin.router,),
     )

@@ -109,6 +109,13 @@ class TokenSet(Stored):
     just_refreshed: bool = False
 
 
+class TokensUse(Stored):
+    """When a token set served somebody last, and when it was last renewed."""
+
+    used_at: datetime
+    refreshed_at: datetime
+
+
 class Leaving(Stored):
     """A way to leave that was chosen and is under way. `step` is the one to take next.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, TokenSet
+from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, TokenSet, TokensUse
 from common.ids import new_id
 from common.mongo import Document, Index, Reader, Tx
 
@@ -50,6 +50,7 @@ INDEXES = {
         Index(("provider_id", 1), ("organisation_id", 1), unique=True),
         Index(("organisation_id", 1)),
         Index(("token_set_id", 1)),
+        Index(("state", 1), ("_id", 1)),
     ],
     ORGANISATIONS: [Index(("state", 1))],
 }
@@ -184,6 +185,13 @@ async def _token_set(reader: Reader, where: Document) -> TokenSet | None:
     return TokenSet.model_validate(found[0]) if found else None
 
 
+async def list_uses(reader: Reader, ids: Sequence[str]) -> dict[str, TokensUse]:
+    """When the tokens of these logins were used and refreshed last, of those that have any."""
+    times = {"used_at": 1, "refreshed_at": 1}
+    found = await reader.collection(TOKEN_SETS).find({"_id": {"$in": list(ids)}}, projection=times)
+    return {document["_id"]: TokensUse.model_validate(document) for document in found}
+
+
 def new_tokens(generation: int, lifetime: int, sealed: Document, scope: str = "") -> Document:
     """The fields every new generation sets. `sealed` holds access and refresh; lifetime is the access token's, in seconds.
 
@@ -294,6 +302,13 @@ async def list_connections_with(reader: Reader, token_set_id: str) -> list[Conne
     """The connections of a login that have not ended."""
     where = {"token_set_id": token_set_id, "state": {"$ne": "ended"}}
     found = await reader.collection(CONNECTIONS).find(where, sort=[("organisation_id", 1)])
+    return [Connection.model_validate(document) for document in found]
+
+
+async def list_all_connections(reader: Reader, state: str | None, after: str, limit: int) -> list[Connection]:
+    """A page of everybody's connections behind the id `after`, by id; those in one state, when it is named."""
+    where: Document = {"_id": {"$gt": after}} | ({"state": state} if state else {})
+    found = await reader.collection(CONNECTIONS).find(where, sort=[("_id", 1)], limit=limit)
     return [Connection.model_validate(document) for document in found]
 
 

@@ -167,3 +167,14 @@ async def find_budget(reader: Reader, organisation_id: str) -> Document | None:
     """The organisation's document with the database's time in `asked_at`; None before its first call."""
     rows = await reader.collection(BUDGETS).aggregate([{"$match": {"_id": organisation_id}}, {"$set": {"asked_at": "$$NOW"}}])
     return rows[0] if rows else None
+
+
+async def list_budgets(reader: Reader, after: str, limit: int) -> list[Document]:
+    """A page of the organisations' documents behind the id `after`, by id, judged by the database's clock.
+
+    With `minute_used`, `in_flight`, and `paused_until` and `broken_until` only while they last; `day_left` as it was known last.
+    """
+    lasting = {name: _when({"$gt": [f"${name}", "$$NOW"]}, f"${name}", None) for name in ("paused_until", "broken_until")}
+    judged = {"minute_used": {"$size": _REMEMBERED}, "in_flight": {"$size": _are({"$ifNull": ["$calls", []]}, _FLIES)}, **lasting}
+    pipeline = [{"$match": {"_id": {"$gt": after, "$ne": APP}}}, {"$sort": {"_id": 1}}, {"$limit": limit}, {"$set": judged}]
+    return list(await reader.collection(BUDGETS).aggregate([*pipeline, {"$unset": "calls"}]))

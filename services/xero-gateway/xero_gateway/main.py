@@ -8,7 +8,7 @@ from common.erasure import Eraser
 from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
-from xero_gateway import erasing
+from xero_gateway import admin, erasing
 from xero_gateway.api import router
 from xero_gateway.budget import Budget
 from xero_gateway.clients import AccessTokens
@@ -44,4 +44,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
         indexes=INDEXES,
         resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},
+        admin=[admin.router],
     )

@@ -35,7 +35,7 @@ INDEXES: Indexes = {
     WEBHOOKS: [claims.INDEX],
     ARRIVALS: [],
     PUBLISHED: [Index(("organisation_id", 1), ("contact_id", 1))],
-    RECONCILIATIONS: [claims.INDEX],
+    RECONCILIATIONS: [claims.INDEX, Index(("state", 1), ("passed_at", 1))],
     BUDGETS: [],
     PDFS: [Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
     LIST_HEADS: [Index(("purge_at", 1), expire_after=0)],
@@ -54,6 +54,12 @@ again meanwhile: see `later`."""
 async def find_organisation(reader: Reader, organisation_id: str) -> Document | None:
     found: Document | None = await reader.collection(ORGANISATIONS).find_one({"_id": organisation_id})
     return found
+
+
+async def list_names(reader: Reader, organisation_ids: Iterable[str]) -> dict[str, str]:
+    """Names of those of the organisations that are known."""
+    found = await reader.collection(ORGANISATIONS).find({"_id": {"$in": sorted(organisation_ids)}}, projection={"name": 1})
+    return {row["_id"]: row.get("name", "") for row in found}
 
 
 async def save_organisation(tx: Tx, organisation_id: str, facts: Document) -> None:
@@ -253,9 +259,29 @@ async def ask_for_reconciliation(tx: Tx, organisation_id: str, since: datetime |
     await tx.collection(RECONCILIATIONS).update_one({"_id": organisation_id, "state": "pending"}, update)
 
 
-async def ask_for_all_reconciliations(db: Database) -> None:
-    """The same for every organisation."""
-    await db.collection(RECONCILIATIONS).update_many({"state": "pending"}, ASK)
+async def ask_for_all_reconciliations(db: Database, organisation_id: str | None = None) -> int:
+    """The same for every organisation that shares something, or for this one if it does; answers how many were asked."""
+    one = {"_id": organisation_id} if organisation_id else {}
+    return (await db.collection(RECONCILIATIONS).update_many({"state": "pending", **one}, ASK)).matched
+
+
+async def list_passes_wanted(reader: Reader, since: datetime, organisation_id: str | None = None) -> list[Document]:
+    """How many organisations have had no pass since that moment, by why: rows of {_id: reason, organisations, due_at}.
+
+    Reasons: `not_connected`; `later`, when Xero or the day's part of calls lets us ask only at `due_at`, more than a minute ahead;
+    else `now`.
+    """
+    one = {"_id": organisation_id} if organisation_id else {}
+    late = {"$gt": ["$due_at", {"$dateAdd": {"startDate": "$$NOW", "unit": "minute", "amount": 1}}]}
+    known = {"from": ORGANISATIONS, "localField": "_id", "foreignField": "_id", "as": "known"}
+    unconnected = {"$ne": [{"$ifNull": [{"$first": "$known.state"}, "connected"]}, "connected"]}
+    reason = {"$cond": [unconnected, "not_connected", {"$cond": [late, "later", "now"]}]}
+    pipeline: list[Filter] = [
+        {"$match": {"state": "pending", "$or": [{"passed_at": None}, {"passed_at": {"$lt": since}}], **one}},
+        {"$lookup": known},
+        {"$group": {"_id": reason, "organisations": {"$sum": 1}, "due_at": {"$min": "$due_at"}}},
+    ]
+    return list(await reader.collection(RECONCILIATIONS).aggregate(pipeline))
 
 
 async def finish_pass(tx: Tx, row: Document, found: Findings, seconds: float, price: float) -> None:
