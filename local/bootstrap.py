@@ -24,12 +24,14 @@ RUN_PACKAGES = {
     "rabbitmq-server": "usr/lib/rabbitmq/bin/rabbitmq-server",
     "caddy": "usr/bin/caddy",
     "libcurl4": "usr/lib/*/libcurl.so.4",  # mongod's wheel brings no libraries; libcurl4 depends on libssl3, the other one it needs
+    # Letters for the papers that are drawn here: most of the world's scripts, then Chinese and Japanese, then Korean.
+    "fonts-noto-core": "usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
+    "fonts-droid-fallback": "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
+    "fonts-nanum": "usr/share/fonts/truetype/nanum/NanumGothic.ttf",
 }
 TEST_PACKAGES = {
     "chromium": "usr/bin/chromium",
     "libatomic1": "usr/lib/*/libatomic.so.1",  # the program that Playwright brings to drive the browser needs it
-    "fonts-noto-core": "usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
-    "fonts-droid-fallback": "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
 }
 
 # Debian starts a server as soon as it is installed unless policy-rc.d answers 101. Whatever stood there before comes back at the end;

@@ -32,10 +32,11 @@ class SenderContact(BaseModel):
 
 
 class Sender(BaseModel):
-    """An organisation that shares with this address. `as_of`: when Xero was last read for these contacts."""
+    """An organisation that shares with this address. `as_of`: when Xero was last read for these contacts; `time_zone` is its own."""
 
     organisation_id: str
     name: str
+    time_zone: str
     contacts: list[SenderContact]
     as_of: datetime | None
     not_updating_since: datetime | None
@@ -92,7 +93,7 @@ async def show_home(db: Database, email: str, now: datetime, default_time_zone: 
     sums = await snapshot_store.sum_visible(db, shares, today, SHOWN_AT_HOME)
     senders = []
     for organisation_id, granted in _by_organisation(shares).items():
-        sender = _sender(organisations[organisation_id], granted, contacts)
+        sender = _sender(organisations[organisation_id], granted, contacts, default_time_zone)
         rows = [row for row in sums if row["_id"]["organisation_id"] == organisation_id]
         senders.append(_home_sender(sender, rows, today[organisation_id]))
     senders.sort(key=lambda sender: (sender.name.casefold(), sender.organisation_id))
@@ -192,15 +193,16 @@ async def _about(db: Database, shares: Sequence[Share], now: datetime, default_t
     organisation = await store.find_organisation(db, shares[0].organisation_id)
     assert organisation is not None  # nothing is shared before the organisation is known
     contacts = await store.list_contacts(db, [(share.organisation_id, share.contact_id) for share in shares])
-    return _sender(organisation, shares, contacts), today_of(organisation, now, default_time_zone)
+    return _sender(organisation, shares, contacts, default_time_zone), today_of(organisation, now, default_time_zone)
 
 
-def _sender(organisation: Organisation, shares: Iterable[Share], contacts: Contacts) -> Sender:
+def _sender(organisation: Organisation, shares: Iterable[Share], contacts: Contacts, default_time_zone: str) -> Sender:
     shown = [contacts[share.organisation_id, share.contact_id] for share in shares]
     shown.sort(key=lambda contact: (contact.name.casefold(), contact.contact_id))
     return Sender(
         organisation_id=organisation.id,
         name=organisation.name,
+        time_zone=organisation.time_zone or default_time_zone,
         contacts=[SenderContact(contact_id=contact.contact_id, name=contact.name) for contact in shown],
         as_of=max((as_of for contact in shown if (as_of := organisation.as_of(contact))), default=None),
         not_updating_since=organisation.not_updating_since,

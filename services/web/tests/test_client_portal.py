@@ -86,6 +86,13 @@ async def test_a_sender_that_is_not_updating_says_since_when(browser: httpx.Asyn
         assert "not updating since 18 Nov 2026, 20:12 NZDT" in text_of(await browser.get(page))
 
 
+async def test_times_of_a_sender_are_told_in_its_own_zone(browser: httpx.AsyncClient, upstream: Upstream) -> None:
+    facts = {"not_updating_since": "2026-11-18T07:12:00Z", "time_zone": "Europe/London"}
+    upstream.sender(HANA, ORGANISATION, "Pike", [an_invoice("INV-1")], **facts)
+    for page in (SENDER, path_of(an_invoice("INV-1"))):
+        assert "not updating since 18 Nov 2026, 07:12 GMT" in text_of(await browser.get(page))
+
+
 async def test_with_nothing_shared_home_says_what_to_do_and_never_why(browser: httpx.AsyncClient) -> None:
     read = text_of(await browser.get("/invoices"))
     assert f"Nothing is shared with {HANA} now." in read

@@ -52,10 +52,12 @@ class SenderContact(Answer):
 
 
 class Sender(Answer):
-    """An organisation that shares invoices with this address. `as_of`: when its invoices were last true to Xero, None before the first."""
+    """An organisation that shares invoices with this address. `as_of`: when its invoices were last true to Xero, None before the first;
+    `time_zone`: the IANA name by which its day begins and ends."""
 
     organisation_id: str
     name: str
+    time_zone: str | None = None
     contacts: list[SenderContact]
     as_of: datetime | None = None
     not_updating_since: datetime | None = None

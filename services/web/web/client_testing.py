@@ -67,7 +67,10 @@ class Upstream:
     def sender(self, email: str, organisation: str, name: str, invoices: list[dict[str, Any]], **more: Any) -> None:
         """Give an address access to these invoices of an organisation."""
         contacts = more.pop("contacts", [{"contact_id": "c-1", "name": "Rātā Joinery"}])
-        sender = {"organisation_id": organisation, "name": name, "contacts": contacts, "as_of": _z(NOW), "not_updating_since": None} | more
+        sender = {
+            "organisation_id": organisation, "name": name, "contacts": contacts, "time_zone": "Pacific/Auckland", "as_of": _z(NOW),
+            "not_updating_since": None,
+        } | more  # fmt: skip
         self.senders.setdefault(email, {})[organisation] = {"sender": sender, "invoices": invoices}
 
 

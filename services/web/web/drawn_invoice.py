@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from gettext import gettext as _
+from gettext import ngettext
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,21 @@ import typst
 
 from web.client_models import OneInvoice
 from web.formats import Reader
-from web.pages.invoice_figures import InvoiceFigures, LineFigures, figures_of
+from web.pages.invoice_figures import InvoiceFigures, LineFigures, Reduction, TaxFigures, figures_of
 
-SOURCE = Path(__file__).parent / "typst" / "invoice.typ"
+SOURCES = Path(__file__).parent / "typst"
 
 
 def draw(found: OneInvoice, reader: Reader) -> bytes:
     """The PDF. Takes some tenths of a second of processor time, so call it in a thread."""
-    compiled = typst.compile(SOURCE, sys_inputs={"invoice": json.dumps(contents(found, reader))})
-    assert isinstance(compiled, bytes)
-    return compiled
+    return compiled("invoice", contents(found, reader))
+
+
+def compiled(template: str, texts: dict[str, Any]) -> bytes:
+    """A PDF from one of the templates beside this file and every text of it."""
+    pdf = typst.compile(SOURCES / f"{template}.typ", sys_inputs={"paper": json.dumps(texts)})
+    assert isinstance(pdf, bytes)
+    return pdf
 
 
 def contents(found: OneInvoice, reader: Reader) -> dict[str, Any]:
@@ -30,14 +37,15 @@ def contents(found: OneInvoice, reader: Reader) -> dict[str, Any]:
     facts = [(_("From"), found.sender.name), (_("To"), invoice.contact_name), (_("Reference"), invoice.reference)]
     days = [(_("Date"), invoice.date), (_("Due"), invoice.due_date)]
     return {
-        "title": f"{_('Invoice')} {invoice.number}".strip(),
-        "status": _status(found),
+        "language": reader.language.partition("-")[0],
+        "title": f"{_('Invoice')} {invoice.number or _('without a number')}",
+        "status": _status(found, reader),
         "notice": _("Drawn from stored data as of %(time)s, because Xero did not answer. It is not %(org)s's own layout.")
-        % {"time": as_of, "org": found.sender.name},
+        % {"time": as_of, "org": isolated(found.sender.name)},
         "foot": _("Client Invoices, as of %(time)s") % {"time": as_of},
         "to_pay_label": _("To pay"),
-        "to_pay": _money(reader, figures.to_pay, invoice.currency),
-        "due": _("by %(day)s") % {"day": reader.day(invoice.due_date)} if figures.to_pay > 0 and invoice.due_date else "",
+        "to_pay": money(reader, figures.to_pay, invoice.currency).rstrip(),
+        "due": _due(found, figures, reader),
         "facts": [fact for fact in facts if fact[1]] + [(name, reader.day(day)) for name, day in days if day],
         "heads": [_("Description"), _amount_head(figures)],
         "lines": [_line(line, reader, invoice.currency) for line in figures.lines],
@@ -45,9 +53,22 @@ def contents(found: OneInvoice, reader: Reader) -> dict[str, Any]:
     }
 
 
+def money(reader: Reader, amount: int, currency: str) -> str:
+    """An amount in hundredths as our papers write it: its currency's code, then the figures of the pages."""
+    return f"{currency} {reader.figures(amount, currency)}"
+
+
+def isolated(name: str) -> str:
+    """Somebody else's words inside a sentence of ours, whichever way they run: between U+2068 and U+2069."""
+    return f"\u2068{name}\u2069"
+
+
 def _line(line: LineFigures, reader: Reader, currency: str) -> dict[str, str]:
-    priced = line.quantity is not None and line.unit_amount is not None
-    working = [f"{reader.number(str(line.quantity))} × {reader.number(str(line.unit_amount))}"] if priced else []
+    working = []
+    if line.quantity is not None and line.unit_amount is not None:
+        exact = line.unit_hundredths
+        price = reader.number(str(line.unit_amount)) if exact is None else reader.figures(exact, currency).strip()
+        working.append(f"{reader.number(str(line.quantity))} × {price}")
     if line.discount:
         working.append(_("%(rate)s%% off") % {"rate": reader.number(str(line.discount))})
     if line.rate is not None:
@@ -55,16 +76,27 @@ def _line(line: LineFigures, reader: Reader, currency: str) -> dict[str, str]:
     return {
         "text": line.description or line.item_code or _("Without a description"),
         "working": " · ".join(working),
-        "amount": "" if line.amount is None else _money(reader, line.amount, currency),
+        "amount": "" if line.amount is None else money(reader, line.amount, currency),
     }
 
 
 def _sums(figures: InvoiceFigures, reader: Reader, currency: str) -> list[tuple[str, str]]:
     taxed = [(_("Subtotal without tax") if figures.tax_included else _("Subtotal"), figures.sub_total)] if figures.taxed else []
-    taxes = [(_("Other tax") if tax.rate is None else _rate(tax.rate), tax.tax) for tax in figures.taxes]
-    reductions = [(f"{_kind(row.kind)} {reader.day(row.date) if row.date else ''}".strip(), -row.amount) for row in figures.reductions]
-    rows = [*taxed, *taxes, (_("Total"), figures.total), *reductions]
-    return [(name, _money(reader, amount, currency)) for name, amount in rows]
+    taxes = [(_tax(tax, figures, reader, currency), tax.tax) for tax in figures.taxes]
+    rows = [*taxed, *taxes, (_("Total"), figures.total), *((_reduction(row, reader), -row.amount) for row in figures.reductions)]
+    return [(name, money(reader, amount, currency)) for name, amount in rows]
+
+
+def _tax(tax: TaxFigures, figures: InvoiceFigures, reader: Reader, currency: str) -> str:
+    if tax.rate is None:
+        return _("Other tax")
+    several = len(figures.taxes) > 1
+    return f"{_rate(tax.rate)} · {_('on %(net)s') % {'net': reader.figures(tax.net, currency).strip()}}" if several else _rate(tax.rate)
+
+
+def _reduction(row: Reduction, reader: Reader) -> str:
+    told = [_kind(row.kind), reader.day(row.date) if row.date else "", isolated(row.reference) if row.reference else ""]
+    return " · ".join(part for part in told if part)
 
 
 def _amount_head(figures: InvoiceFigures) -> str:
@@ -73,7 +105,7 @@ def _amount_head(figures: InvoiceFigures) -> str:
     return _("Amount, before tax") if figures.taxed else _("Amount")
 
 
-def _rate(rate: Any) -> str:
+def _rate(rate: Decimal) -> str:
     return _("No tax") if rate == 0 else _("Tax %(rate)s%%") % {"rate": rate}
 
 
@@ -82,17 +114,25 @@ def _kind(kind: str) -> str:
     return names.get(kind, _("Other payments and credits"))
 
 
-def _status(found: OneInvoice) -> str:
+def _due(found: OneInvoice, figures: InvoiceFigures, reader: Reader) -> str:
+    day = found.invoice.due_date
+    if figures.to_pay <= 0 or day is None:
+        return ""
+    return (_("was due %(day)s") if found.standing == "overdue" else _("by %(day)s")) % {"day": reader.day(day)}
+
+
+def _status(found: OneInvoice, reader: Reader) -> str:
+    invoice = found.invoice
     words = {
         "awaiting": _("Awaiting approval"),
         "due_today": _("Due today"),
-        "overdue": _("Overdue"),
         "paid": _("Paid"),
         "credited": _("Settled by credit"),
         "voided": _("Voided, nothing to pay"),
     }
-    return words.get(found.standing, "")
-
-
-def _money(reader: Reader, amount: int, currency: str) -> str:
-    return f"{currency} {reader.figures(amount, currency)}"
+    word = words.get(found.standing, "")
+    if found.standing == "overdue" and invoice.due_date:
+        days = (found.today - invoice.due_date).days
+        word = ngettext("Overdue %(num)s day", "Overdue %(num)s days", days) % {"num": reader.number(days)}
+    parted = invoice.amount_paid + invoice.amount_credited > 0 and invoice.amount_due > 0
+    return ", ".join(part for part in (word, _("part-paid") if word else _("Part-paid")) if part) if parted else word

@@ -41,8 +41,7 @@ _reader: ContextVar[Reader] = ContextVar("reader")
 
 def render(request: Request, template: str, *, status: int = 200, time_zone: str | None = None, **values: Any) -> HTMLResponse:
     """A page as an answer. `time_zone` is the organisation's IANA name, the installation's default when it is not known."""
-    now, settings = utc_now(), request.app.state.settings
-    reader = formats.reader(request.headers.get("accept-language", ""), time_zone or settings.default_time_zone, now)
+    reader, settings = reader_of(request, time_zone), request.app.state.settings
     _reader.set(reader)
     page = ENVIRONMENT.get_template(template).render(
         {
@@ -50,7 +49,7 @@ def render(request: Request, template: str, *, status: int = 200, time_zone: str
             "here": lambda **changes: _here(request, changes),
             "current_path": request.url.path,
             "reader": reader,
-            "now": now,
+            "now": reader.now,
             "demo_links": settings.demo_links,
             "default_time_zone": settings.default_time_zone,
             **values,
@@ -59,6 +58,12 @@ def render(request: Request, template: str, *, status: int = 200, time_zone: str
     response = HTMLResponse(page, status, headers={"content-language": reader.language, "vary": "Cookie, Accept-Language"})
     security.keep_browser(request, response)
     return response
+
+
+def reader_of(request: Request, time_zone: str | None = None) -> Reader:
+    """Whom an answer is written for; `time_zone` as for `render`."""
+    settings = request.app.state.settings
+    return formats.reader(request.headers.get("accept-language", ""), time_zone or settings.default_time_zone, utc_now())
 
 
 def static(name: str) -> str:

@@ -15,15 +15,13 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData
 
-from common.clock import utc_now
 from common.errors import Conflict, NotFound, NotSignedIn, Unavailable
-from web import formats
 from web.client_models import Due, Sender, SenderInvoices
 from web.drawn_invoice import draw
 from web.models import InvoiceRow
 from web.pages.client_visit import Visitor, services_of, visitor
 from web.pages.invoice_figures import figures_of
-from web.rendering import render
+from web.rendering import reader_of, render
 from web.security import form_of
 
 VIEWS = ("to_pay", "overdue", "paid", "all")
@@ -143,6 +141,7 @@ async def sender(request: Request, organisation_id: str, client: Client) -> Resp
     return render(
         request,
         "client/sender.html",
+        time_zone=found.sender.time_zone,
         client=client,
         sender=found.sender,
         found=found,
@@ -161,9 +160,7 @@ async def pdf(request: Request, organisation_id: str, invoice_id: str, client: C
     try:
         content = await services.gateway.pdf(granted.token)
     except (Unavailable, Conflict):
-        time_zone = request.app.state.settings.default_time_zone
-        reader = formats.reader(request.headers.get("accept-language", ""), time_zone, utc_now())
-        content = await asyncio.to_thread(draw, granted.shown, reader)
+        content = await asyncio.to_thread(draw, granted.shown, reader_of(request, granted.shown.sender.time_zone))
     name = quote(f"{granted.shown.invoice.number or 'invoice'}.pdf", safe="")
     return Response(content, media_type="application/pdf", headers={"content-disposition": f"inline; filename*=UTF-8''{name}"})
 
@@ -196,8 +193,16 @@ async def invoice(request: Request, organisation_id: str, invoice_id: str, clien
         if "arrived" in request.query_params:
             return RedirectResponse("/invoices", 303)
         raise
-    figures = figures_of(found.invoice)
-    return render(request, "client/invoice.html", client=client, sender=found.sender, found=found, invoice=found.invoice, figures=figures)
+    return render(
+        request,
+        "client/invoice.html",
+        time_zone=found.sender.time_zone,
+        client=client,
+        sender=found.sender,
+        found=found,
+        invoice=found.invoice,
+        figures=figures_of(found.invoice),
+    )
 
 
 async def _last_paid(request: Request, organisation_id: str, client: Visitor, found: SenderInvoices, filters: Filters) -> date | None:
