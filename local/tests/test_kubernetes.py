@@ -19,7 +19,8 @@ from auth.settings import Settings as AuthSettings
 from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
 from client_invoices.setup import make_files
 from common import telemetry
-from local.system import ROOT
+from common.service import LOOP_SECONDS, STOP_SECONDS
+from local.system import ROOT, setting_name
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
 SCHEMAS = ROOT / "deploy" / "k8s" / "schemas"
@@ -79,8 +80,8 @@ def test_every_service_on_the_bus_reaches_both_stores(manifests: dict[str, list[
         out = [(peer.get("podSelector"), rule["ports"]) for rule in policies[name]["spec"]["egress"] for peer in rule["to"]]
         assert ({"matchLabels": {"role": "mongo"}}, [{"port": 27017}]) in out
         assert ({"matchLabels": {"role": "rabbitmq"}}, [{"port": 5672}]) in out
-        template = of_kind(manifests[overlay], "Deployment")[name]["spec"]["template"]
-        assert template["metadata"]["labels"]["app.kubernetes.io/part-of"] == "client-invoices"
+        for deployment in deployments_of(manifests[overlay], name):
+            assert deployment["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/part-of"] == "client-invoices"
 
 
 def test_nothing_leads_from_the_simulators_installation_to_the_real_xero(manifests: dict[str, list[dict[str, Any]]]) -> None:
@@ -111,6 +112,16 @@ def peers(policy: dict[str, Any], way: str, side: str) -> set[str]:
     return {name for name in found if name in SERVICES}
 
 
+def deployments_of(found: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
+    """Its API and its workers, or the one that is both."""
+    made = of_kind(found, "Deployment").values()
+    return [each for each in made if each["spec"]["selector"]["matchLabels"].get("app.kubernetes.io/name") == service]
+
+
+def told_by(container: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container.get("env", [])}
+
+
 def roles(policy: dict[str, Any]) -> set[str]:
     labels = [peer.get("podSelector", {}).get("matchLabels", {}) for rule in policy["spec"]["ingress"] for peer in rule.get("from", [])]
     return {label["role"] for label in labels if "role" in label}
@@ -119,19 +130,62 @@ def roles(policy: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_service_is_there_twice_and_cannot_do_more_than_serve(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
     found = manifests[overlay]
-    for name in SERVICES:
-        spec = of_kind(found, "Deployment")[name]["spec"]
+    for deployment in (each for service in SERVICES for each in deployments_of(found, service)):
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        service = name.removesuffix("-worker")
         pod, (container,) = spec["template"]["spec"], spec["template"]["spec"]["containers"]
         assert spec["replicas"] == 2
         assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         assert pod["serviceAccountName"] == name
         assert pod["securityContext"]["runAsNonRoot"]
-        assert container["image"] == f"client-invoices/{name}"
+        assert container["image"] == f"client-invoices/{service}"
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert of_kind(found, "PodDisruptionBudget")[name]["spec"]["selector"] == spec["selector"]
         assert of_kind(found, "Service")[name]["spec"]["selector"] == spec["selector"]["matchLabels"]
-        called = {f"{other.upper().replace('-', '_')}_URL": f"http://{other}:8000" for other in CALLS.get(name, ())}
-        assert {entry["name"]: entry["value"] for entry in container.get("env", [])} == called
+        called = {f"{setting_name(other)}_URL": f"http://{other}:8000" for other in CALLS.get(service, ())}
+        told = told_by(container)
+        assert {key: value for key, value in told.items() if key.endswith("_URL")} == called
+        assert set(told) - set(called) <= {"RUN_API", "RUN_WORKERS", "DRAIN_SECONDS", "RETURN_PORT"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_part_of_a_service_runs_once_and_callers_reach_its_api(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    for service in SERVICES:
+        parts = {
+            each["metadata"]["name"]: told_by(each["spec"]["template"]["spec"]["containers"][0])
+            for each in deployments_of(manifests[overlay], service)
+        }
+        apis = [name for name, told in parts.items() if told.get("RUN_API") != "false"]
+        workers = [name for name, told in parts.items() if told.get("RUN_WORKERS") != "false"]
+        assert apis == ([] if service == "notifier" else [service])
+        assert len(workers) == 1
+        assert workers == apis or parts[workers[0]]["RUN_API"] == "false"
+        ports = {port["name"] for port in of_kind(manifests[overlay], "Service")[service]["spec"]["ports"]}
+        assert ("http" in ports) == bool(apis)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_pod_has_the_time_to_end_what_it_began(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    for deployment in (each for service in SERVICES for each in deployments_of(manifests[overlay], service)):
+        pod = deployment["spec"]["template"]["spec"]
+        draining = float(told_by(pod["containers"][0]).get("DRAIN_SECONDS", 0))
+        assert pod["terminationGracePeriodSeconds"] > draining + STOP_SECONDS + LOOP_SECONDS
+        assert "DRAIN_SECONDS" in told_by(pod["containers"][0]) or told_by(pod["containers"][0])["RUN_API"] == "false"
+
+
+def test_every_deployment_of_ours_is_scaled_by_one_thing_that_is_measured(manifests: dict[str, list[dict[str, Any]]]) -> None:
+    found = manifests["production"]
+    by_cpu, by_backlog = of_kind(found, "HorizontalPodAutoscaler"), of_kind(found, "ScaledObject")
+    assert all(each["spec"]["scaleTargetRef"]["name"] == name for name, each in (by_cpu | by_backlog).items())
+    for service in SERVICES:
+        for deployment in deployments_of(found, service):
+            name = deployment["metadata"]["name"]
+            alone = told_by(deployment["spec"]["template"]["spec"]["containers"][0]).get("RUN_API") == "false"
+            assert (name in by_backlog, name in by_cpu) == (alone, not alone)
+    for name, scaler in by_backlog.items():
+        queries = [trigger["metadata"]["query"] for trigger in scaler["spec"]["triggers"]]
+        assert all(f'{{service="{name}"}}' in query for query in queries)
+        assert name in of_kind(found, "Service")  # whose name Prometheus puts there
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -143,8 +197,8 @@ def test_every_secret_a_service_mounts_is_made(manifests: dict[str, list[dict[st
         for kind in ("Secret", "ExternalSecret")
         for name, secret in of_kind(manifests[overlay], kind).items()
     }
-    for name, deployment in of_kind(manifests[overlay], "Deployment").items():
-        if name in SERVICES:
+    for name in SERVICES:
+        for deployment in deployments_of(manifests[overlay], name):
             (source,) = deployment["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
             assert {item["key"] for item in source["secret"]["items"]} == made[f"{name}-keys"]
             assert name not in SERVICES_ON_THE_BUS or {"mongo_url", "rabbitmq_url"} < made[f"{name}-keys"]

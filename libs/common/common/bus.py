@@ -48,6 +48,7 @@ class Bus:
         self._exchange: AbstractRobustExchange | None = None
         self._channel: AbstractRobustChannel | None = None
         self.topology_seen = False
+        self._stopping = False
 
     @property
     def publishes(self) -> bool:
@@ -60,7 +61,7 @@ class Bus:
 
     async def connect_publisher(self) -> None:
         """Connects, however long it takes, and checks that the exchange exists: a service never declares it itself."""
-        while True:
+        while not self._stopping:
             try:
                 self._publishing = await self._connect("publish")
                 channel = await self._publishing.channel(publisher_confirms=True, on_return_raises=True)
@@ -90,19 +91,23 @@ class Bus:
 
         await self._attach(on_message)
         last_seen = time.monotonic()
-        while True:
-            await asyncio.sleep(1)
+        while not db.stopping:
+            await db.rest(1)
             if self.consumes:
                 last_seen = time.monotonic()
             elif time.monotonic() - last_seen > DEAD_SECONDS:
                 raise ConsumerLost(self._service)
+
+    def stop(self) -> None:
+        """Tries no more to connect."""
+        self._stopping = True
 
     async def close(self) -> None:
         await self._drop(self._consuming)
         await self._drop(self._publishing)
 
     async def _attach(self, on_message: Any) -> None:
-        while True:
+        while not self._stopping:
             try:
                 self._consuming = await self._connect("consume")
                 self._channel = await self._consuming.channel()

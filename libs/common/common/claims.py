@@ -23,7 +23,12 @@ INDEX = Index(*ORDER, where={"state": "pending"})
 async def claim(
     db: Database, collection: str, *, limit: int, lease: float, where: Filter | None = None, sort: Any = None
 ) -> list[Document]:
-    """Up to `limit` due rows, now leased to the caller for `lease` seconds; each has `lease`, the fence for `mine`."""
+    """Up to `limit` due rows, now leased to the caller for `lease` seconds; each has `lease`, the fence for `mine`.
+
+    Empty while the process stops: they are left to others.
+    """
+    if db.stopping:
+        return []
     rows = db.collection(collection)
     due = {"$and": [{"state": "pending"}, DUE, where or {}]}
     found = await rows.find(due, projection={"_id": 1}, limit=limit, sort=sort or ORDER)

@@ -49,7 +49,7 @@ class Eraser:
         self._forget = forget
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.erase_one(db):
                     pass

@@ -30,6 +30,7 @@ from common.telemetry import REQUESTS
 from common.turns import Turn, Turns, outside
 
 CALL_SECONDS = 8.0
+KEPT_SECONDS = 3.0
 READS_AT_ONCE = 8
 """How many GET requests one process works on at a time. The others wait their turn, so that what changes something, ending an access
 above all, never queues behind hundreds of people who are reading. Waiting for Xero is no work: see common.turns."""
@@ -133,7 +134,8 @@ class ServiceClient:
         self.audience = audience
         self._while_calling = outside if waits else nullcontext
         self._signer = signer
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+        # The services close idle connections after 5 s; a request sent into such a closing connection would be lost.
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_SECONDS)
         self._client = httpx.AsyncClient(base_url=base_url, transport=transport, limits=limits, trust_env=False, follow_redirects=False)
 
     async def get(self, path: str, *, params: Any = None, token: str | None = None) -> Any:
@@ -158,12 +160,27 @@ class ServiceClient:
         }
         try:
             async with self._while_calling():
-                answer = await self._client.request(method, path, headers=headers, timeout=httpx.Timeout(seconds, pool=2), **content)
+                answer = await self._ask(method, path, headers=headers, **content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self.audience} does not answer.", code=f"{self.audience}_unavailable") from error
         if answer.is_success:
             return answer
         raise _problem_of(answer, self.audience)
+
+    async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Once more where another replica may answer: what reached nobody, and a read whose connection ended under it."""
+        try:
+            return await self._client.request(method, path, timeout=_time_left(), **how)
+        except httpx.ConnectError:
+            pass
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if method != "GET":
+                raise
+        return await self._client.request(method, path, timeout=_time_left(), **how)
+
+
+def _time_left() -> httpx.Timeout:
+    return httpx.Timeout(remaining(CALL_SECONDS), pool=2)
 
 
 def _json(answer: httpx.Response) -> Any:
@@ -263,6 +280,8 @@ class Edge:
                 added = [(CORRELATION.encode(), correlation.encode())]
                 if b"cache-control" not in names:
                     added.append((b"cache-control", b"no-store"))
+                if "app" in scope and getattr(scope["app"].state, "draining", False):
+                    added.append((b"connection", b"close"))  # or the caller's next request would meet a connection that ends
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 

@@ -70,7 +70,7 @@ class Worker:
         self._handlers = handlers
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await handle_pending(db, self._handlers):
                     pass

@@ -238,6 +238,7 @@ class Database:
         )
         self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
         self._change = asyncio.Event()
+        self.stopping = False
 
     def collection(self, name: str) -> Collection:
         return self._collection(name, None)
@@ -284,10 +285,26 @@ class Database:
         change.set()
 
     async def changed(self, within: float) -> None:
-        """Returns at the next commit of this process, or after `within` seconds: polling finds what other processes did."""
+        """Returns at the next commit of this process, or after `within` seconds: polling finds what other processes did.
+
+        At once when the process stops: a loop is `while not db.stopping`, so that it ends between two steps.
+        """
+        if self.stopping:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(within):  # not wait_for: on Python 3.11 it can swallow being cancelled
                 await self._change.wait()
+
+    async def rest(self, seconds: float) -> None:
+        """Returns after `seconds`, or at once when the process stops."""
+        ends_at = time.monotonic() + seconds
+        while not self.stopping and (left := ends_at - time.monotonic()) > 0:
+            await self.changed(within=left)
+
+    def stop(self) -> None:
+        """This process begins no more work: nothing is claimed, and loops end where they rest."""
+        self.stopping = True
+        self.notify()
 
     async def prepare(self, indexes: Indexes) -> None:
         """Makes collections and indexes. Collections first: making one inside concurrent transactions conflicts."""

@@ -41,7 +41,7 @@ class Relay:
         self._bus = bus
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await publish_pending(db, self._bus):
                     pass

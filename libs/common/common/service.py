@@ -1,4 +1,4 @@
-"""What makes a service: one process with an API, a second port for health and metrics, the bus, and its named loops."""
+"""What makes a service: an API, a second port for health and metrics, the bus, and its named loops, in one process or in two."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ from common.mongo import Database, Indexes
 from common.settings import ServiceSettings
 
 STOP_SECONDS = 20
+LOOP_SECONDS = 8.0
+"""What a loop has for the step it is in when the process stops; after that it is cancelled, and its leases run out."""
+
 STARTING_SECONDS = 60
 
 
 class Loop(Protocol):
-    """Work that goes on beside the API until it is cancelled. A loop that raises ends the process; it is then started anew."""
+    """Work that goes on beside the API while `not db.stopping`. A loop that raises ends the process; it is then started anew."""
 
     name: str
 
@@ -49,16 +52,20 @@ class Runtime:
         resources: Mapping[str, Any],
         admin: Sequence[APIRouter],
     ) -> None:
+        if not (settings.run_api or settings.mongo_url):
+            raise ValueError(f"{app.title} has no workers, so RUN_API=false leaves nothing to run")
         self.app = app
         self.settings = settings
         self.handlers = handlers
         self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES, **erasure.INDEXES}
         self.resources = resources
         self.db = Database(settings.mongo_url, app.title, settings.mongo_database) if settings.mongo_url else None
-        self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url else None
+        # Events wait in the outbox and the inbox: an API without workers needs no broker.
+        self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url and settings.run_workers else None
         self.loops = list(loops)
         self.admin = admin
         self.started = False
+        app.state.draining = False
         app.state.db = self.db
 
     @asynccontextmanager
@@ -81,7 +88,7 @@ class Runtime:
 
     def work(self) -> list[tuple[str, Any]]:
         """Everything that runs beside the API, as (name, coroutine)."""
-        if self.db is None:
+        if self.db is None or not self.settings.run_workers:
             return []
         running: list[tuple[str, Any]] = [(loop.name, loop.run(self.db)) for loop in self.loops]
         if self.bus:
@@ -96,6 +103,8 @@ class Runtime:
     async def faults(self) -> list[str]:
         """Why this process should get no requests; empty when it should."""
         found = [] if self.started else ["starting"]
+        if self.app.state.draining:
+            found.append("stopping")
         if self.bus and not self.bus.topology_seen:
             found.append("the broker's topology was not seen yet")
         if self.bus and self.handlers and not self.bus.consumes and not self._consumed:
@@ -109,6 +118,21 @@ class Runtime:
         return found
 
     _consumed = False
+
+    async def drain(self) -> None:
+        """Not ready any more, and every answer asks for its connection to be closed; the API still serves for `drain_seconds`."""
+        self.app.state.draining = True
+        await asyncio.sleep(self.settings.drain_seconds)
+
+    async def rest(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Everything of `work` ends between two steps, or is cancelled when a step takes too long."""
+        if self.bus:
+            self.bus.stop()
+        if self.db and tasks:
+            self.db.stop()
+            await asyncio.wait(tasks, timeout=LOOP_SECONDS)
+        for task in tasks:
+            task.cancel()
 
     async def _relaying(self, relay: outbox.Relay, bus: Bus, db: Database) -> None:
         await bus.connect_publisher()
@@ -159,30 +183,48 @@ def main(create_app: Callable[[], FastAPI]) -> None:
 
 
 async def serve(app: FastAPI) -> None:
-    """Opens the service, runs API, health port and loops in one TaskGroup, and stops them in order."""
+    """Opens the service, runs API, health port and loops in one TaskGroup, and stops them in order:
+
+    not ready, no new connections, requests that were begun, loops.
+    """
     runtime: Runtime = app.state.runtime
     settings = runtime.settings
-    api = _Server(_config(app, settings.listen_host, settings.port))
     ops = _Server(_config(operations(runtime), settings.listen_host, settings.health_port))
-    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, api.stop)
+        asyncio.get_running_loop().add_signal_handler(signum, told.set)
     async with asyncio.TaskGroup() as health:
         health.create_task(ops.serve(), name="health")
         try:
             async with runtime.opened(), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_never_ends(name, work), name=name) for name, work in runtime.work()]
-                logging.get_logger().info("service.started", port=settings.port)
-                await api.serve()
-                for task in tasks:
-                    task.cancel()
+                tasks = [group.create_task(_never_ends(name, work, runtime), name=name) for name, work in runtime.work()]
+                logging.get_logger().info("service.started", port=settings.port, api=settings.run_api, workers=bool(tasks))
+                await (_serve_until(told, runtime) if settings.run_api else told.wait())
+                await runtime.rest(tasks)
         finally:
             ops.stop()
 
 
-async def _never_ends(name: str, work: Any) -> None:
+async def _serve_until(told: asyncio.Event, runtime: Runtime) -> None:
+    """The API, until the process is told to end; returns when the last request was answered."""
+    api = _Server(_config(runtime.app, runtime.settings.listen_host, runtime.settings.port))
+
+    async def leave() -> None:
+        await told.wait()
+        await runtime.drain()
+        api.stop()
+
+    leaving = asyncio.create_task(leave())
+    try:
+        await api.serve()
+    finally:
+        leaving.cancel()
+
+
+async def _never_ends(name: str, work: Any, runtime: Runtime) -> None:
     await work
-    raise RuntimeError(f"{name} ended by itself")
+    if runtime.db is None or not runtime.db.stopping:
+        raise RuntimeError(f"{name} ended by itself")
 
 
 class _Server(uvicorn.Server):

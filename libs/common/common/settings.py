@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 SHIPPED_SECRETS = frozenset({"guest", "simulated-secret", "simulated-webhook-key", "change-me"})
@@ -27,6 +27,13 @@ class ServiceSettings(BaseSettings):
     listen_host: str = "127.0.0.1"
     port: int = 8000
     health_port: int = 9000
+    run_api: bool = True
+    run_workers: bool = True
+    """API and workers (consumer, relay, loops) may be processes of their own; health and metrics answer in both."""
+
+    drain_seconds: Annotated[float, Field(ge=0, le=60)] = 0
+    """How long a process that was told to end goes on serving, not ready any more, so that whoever sends it requests turns to others."""
+
     mongo_url: str | None = None
     mongo_database: str | None = None
     rabbitmq_url: str | None = None
@@ -58,6 +65,12 @@ class ServiceSettings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("is no IANA time zone such as Pacific/Auckland") from error
         return name
+
+    @model_validator(mode="after")
+    def refuse_to_run_nothing(self) -> ServiceSettings:
+        if not (self.run_api or self.run_workers):
+            raise ValueError("RUN_API and RUN_WORKERS are both false, so there is nothing to run")
+        return self
 
     @model_validator(mode="after")
     def refuse_shipped_secrets(self) -> ServiceSettings:

@@ -252,6 +252,37 @@ async def test_a_service_that_does_not_answer_is_unavailable(keys: Path) -> None
         await client.aclose()
 
 
+@pytest.mark.parametrize(
+    ("method", "fault", "asked"),
+    [
+        ("get", httpx.ConnectError, 2),
+        ("post", httpx.ConnectError, 2),
+        ("get", httpx.RemoteProtocolError, 2),
+        ("get", httpx.ReadError, 2),
+        ("post", httpx.RemoteProtocolError, 1),
+        ("post", httpx.ReadError, 1),
+        ("get", httpx.ReadTimeout, 1),
+    ],
+)
+async def test_only_what_cannot_happen_twice_is_asked_again(keys: Path, method: str, fault: type[Exception], asked: int) -> None:
+    requests: list[httpx.Request] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if len(requests) == 1:
+            raise fault("broken")
+        return httpx.Response(200, json="done")
+
+    client = ServiceClient("http://x", signer=Signer("portal", keys / "portal"), audience="sharing", transport=_Transport(answer))
+    if asked == 2:
+        assert await getattr(client, method)("/") == "done"
+    else:
+        with pytest.raises(Unavailable):
+            await getattr(client, method)("/")
+    assert len(requests) == asked
+    await client.aclose()
+
+
 def _transport_errors() -> list[type[Exception]]:
     return [
         httpx.ConnectError,

@@ -33,9 +33,13 @@ async def slow():
 class Loop:
     name = "test loop"
     async def run(self, db):
-        while not os.path.exists(os.environ["CRASH_FILE"]):
-            await asyncio.sleep(0.05)
-        raise RuntimeError("the loop broke")
+        while not db.stopping:
+            if os.path.exists(os.environ["CRASH_FILE"]):
+                raise RuntimeError("the loop broke")
+            print("step begun", flush=True)
+            await asyncio.sleep(0.2)
+            print("step ended", flush=True)
+            await db.rest(0.01)
 
 main(lambda: create_service("toy", ServiceSettings(), routers=[router], loops=[Loop()]))
 """
@@ -103,7 +107,59 @@ async def test_a_service_answers_and_ends_cleanly_finishing_what_it_began(
         await asyncio.sleep(0.3)
         toy.child.send_signal(signal.SIGTERM)
         assert (await slow).json() == {"answered": True}
-        assert await asyncio.wait_for(toy.child.wait(), 20) == 0
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        assert toy.child.returncode == 0
+        assert output.count(b"step begun") == output.count(b"step ended") > 0
+
+
+async def test_a_service_that_was_told_to_end_serves_on_until_its_callers_have_turned_to_others(
+    keys: Path, tmp_path: Path, http: httpx.AsyncClient
+) -> None:
+    async with toy_service(keys, tmp_path, DRAIN_SECONDS="60") as toy:
+        await toy.ready(http)
+        assert "connection" not in (await http.get(f"{toy.url}/nothing")).headers
+        toy.child.send_signal(signal.SIGTERM)
+        assert await _eventual_faults(http, toy) == ["stopping"]
+        answer = await http.get(f"{toy.url}/slow")
+        assert answer.json() == {"answered": True}
+        assert answer.headers["connection"] == "close"
+
+
+async def test_workers_alone_serve_nothing_but_health(keys: Path, tmp_path: Path, http: httpx.AsyncClient, mongo_url: str) -> None:
+    where = {"MONGO_URL": mongo_url, "MONGO_DATABASE": f"test-{new_id('t')}"}
+    async with toy_service(keys, tmp_path, **where, RUN_API="false") as toy:
+        await toy.ready(http)
+        assert "outbox_waiting" in (await http.get(f"{toy.health}/metrics")).text
+        with pytest.raises(httpx.ConnectError):
+            await http.get(f"{toy.url}/slow")
+        toy.child.send_signal(signal.SIGTERM)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        assert toy.child.returncode == 0
+        assert b"step ended" in output
+
+
+async def test_an_api_alone_works_nothing_off_and_needs_no_broker(
+    keys: Path, tmp_path: Path, http: httpx.AsyncClient, mongo_url: str
+) -> None:
+    where = {"MONGO_URL": mongo_url, "MONGO_DATABASE": f"test-{new_id('t')}", "RABBITMQ_URL": f"amqp://nobody@127.0.0.1:{_free_port()}"}
+    async with toy_service(keys, tmp_path, **where, RUN_WORKERS="false") as toy:
+        await toy.ready(http)
+        assert (await http.get(f"{toy.url}/slow")).json() == {"answered": True}
+        toy.child.send_signal(signal.SIGTERM)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        assert toy.child.returncode == 0
+        assert b"step" not in output
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [({"RUN_API": "false", "RUN_WORKERS": "false"}, b"there is nothing to run"), ({"RUN_API": "false"}, b"toy has no workers")],
+)
+async def test_a_process_that_would_do_nothing_does_not_start(keys: Path, tmp_path: Path, told: dict[str, str], said: bytes) -> None:
+    async with toy_service(keys, tmp_path, **told) as toy:
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 30)
+        assert toy.child.returncode not in (0, None)
+        assert said in output
 
 
 async def test_a_loop_that_fails_ends_the_process_with_an_error(
@@ -131,6 +187,15 @@ async def test_a_service_is_not_ready_before_the_topology_exists(
             (await management.put(f"/api/exchanges/{vhost}/events", json=exchange)).raise_for_status()
             assert (await toy.ready(http)).json() == {"ready": True, "faults": []}
         (await management.delete(f"/api/vhosts/{vhost}")).raise_for_status()
+
+
+async def _eventual_faults(http: httpx.AsyncClient, toy: Process) -> list[str]:
+    for _ in range(300):
+        faults: list[str] = (await http.get(f"{toy.health}/readyz")).json()["faults"]
+        if faults:
+            return faults
+        await asyncio.sleep(0.1)
+    raise AssertionError("always ready")
 
 
 async def _faults(http: httpx.AsyncClient, toy: Process) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from prometheus_client import Gauge
 
 from auth import audit, rotation_store
@@ -21,12 +19,12 @@ class Auditor:
     name = "auditor"
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 await self.look(db)
             except DatabaseUnavailable:
                 log.warning("auditor.database_away")
-            await asyncio.sleep(POLL_SECONDS)
+            await db.rest(POLL_SECONDS)
 
     async def look(self, db: Database) -> None:
         counted = await rotation_store.count_by_key(db)

@@ -25,7 +25,7 @@ class Leaver:
         self._departures = departures
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.go_on_with_one(db):
                     pass

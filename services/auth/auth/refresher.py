@@ -30,7 +30,7 @@ class Refresher:
         self._tokens = tokens
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.check_due(db):
                     pass
@@ -41,7 +41,7 @@ class Refresher:
     async def check_due(self, db: Database) -> int:
         """Looks at a few token sets that are due; how many. Xero away: they come again within two minutes."""
         due: list[str] = []
-        while len(due) < AT_ONCE and (token_set_id := await store.claim_check(db)):
+        while not db.stopping and len(due) < AT_ONCE and (token_set_id := await store.claim_check(db)):
             due.append(token_set_id)
         await asyncio.gather(*(self._check(db, token_set_id) for token_set_id in due))
         return len(due)

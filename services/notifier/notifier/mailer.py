@@ -16,6 +16,7 @@ from aiosmtplib import (
     SMTPResponseException,
     SMTPSenderRefused,
 )
+from prometheus_client import Gauge
 
 from common import claims
 from common.clock import utc_now
@@ -37,6 +38,7 @@ SEND_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 PROBE_SECONDS = 15.0
 UNWRITABLE = "it could not be written"
+MAILS_WAITING = Gauge("mails_waiting", "Mails queued and not yet handed to the mail server")
 
 log = get_logger()
 
@@ -60,7 +62,7 @@ class Mailer:
             lanes.create_task(self._watch(db))
 
     async def _lane(self, db: Database, kinds: tuple[Kind, ...]) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.send_due(db, kinds):
                     pass
@@ -69,10 +71,11 @@ class Mailer:
             await db.changed(within=POLL_SECONDS)
 
     async def _watch(self, db: Database) -> None:
-        while True:
-            await asyncio.sleep(PROBE_SECONDS)
+        while not db.stopping:
             with suppress(DatabaseUnavailable):
+                MAILS_WAITING.set(await store.count_waiting(db))
                 await self.probe(db)
+            await db.rest(PROBE_SECONDS)
 
     async def probe(self, db: Database) -> None:
         """Looks whether a mail server that failed takes mails again, for when there is nothing left to try."""

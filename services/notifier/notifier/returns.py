@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import nullcontext
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -24,11 +25,12 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 LARGEST = 1_000_000  # bytes: a report repeats our own short mail at most
 SILENCE_SECONDS = 30.0
 WORK_SECONDS = 10.0
+REST_SECONDS = 3600.0
 log = get_logger()
 
 
 class Returns:
-    """Listens where RETURN_DOMAIN's mail is delivered, until it is cancelled; rests where that is not set."""
+    """Listens where RETURN_DOMAIN's mail is delivered, until the process stops; rests where that is not set."""
 
     name = "returns"
 
@@ -36,10 +38,10 @@ class Returns:
         self._settings = settings
 
     async def run(self, db: Database) -> None:
-        if not (self._settings.return_domain and self._settings.return_port):
-            await asyncio.Event().wait()
-        async with await self.listen(db) as server:
-            await server.serve_forever()
+        listens = self._settings.return_domain and self._settings.return_port
+        async with await self.listen(db) if listens else nullcontext():
+            while not db.stopping:
+                await db.rest(REST_SECONDS)
 
     async def listen(self, db: Database) -> asyncio.Server:
         """The mail server, taking connections."""

@@ -45,6 +45,11 @@ async def claim_mails(db: Database, kinds: tuple[Kind, ...], limit: int) -> list
     return await claims.claim(db, MAILS, limit=limit, lease=LEASE_SECONDS, where={"kind": {"$in": list(kinds)}}, sort=ORDER)
 
 
+async def count_waiting(reader: Reader) -> int:
+    """Mails that were not handed over yet."""
+    return int(await reader.collection(MAILS).count({"state": "pending", "priority": {"$in": sorted(set(PRIORITY.values()))}}))
+
+
 async def is_wanted(reader: Reader, row: Document) -> bool:
     """Whether this mail, leased to us, is still to be sent at this moment of the database's clock."""
     alive = {"$gt": ["$expires_at", "$$NOW"]}

@@ -43,7 +43,7 @@ class LinkSender:
         self._rings = rings
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.send_pending(db):
                     pass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable
 from sharing import store
@@ -20,13 +18,13 @@ class Expirer:
     name = "expirer"
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while await self.expire_due(db) == BATCH:
                     pass
             except DatabaseUnavailable as error:
                 log.warning("expirer.waits", reason=str(error))
-            await asyncio.sleep(POLL_SECONDS)
+            await db.rest(POLL_SECONDS)
 
     async def expire_due(self, db: Database) -> int:
         """Ends one batch, each share in its own transaction; how many were due."""

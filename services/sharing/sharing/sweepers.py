@@ -72,7 +72,7 @@ async def _sweep(
     measure: Callable[[Database], Awaitable[None]],
     poll: float,
 ) -> None:
-    while True:
+    while not db.stopping:
         try:
             while await sweep_one(db, collection, work):
                 pass

@@ -36,7 +36,7 @@ class Webhooks:
     name = "webhooks"
 
     async def run(self, db: Database) -> None:
-        while True:
+        while not db.stopping:
             try:
                 while rows := await claims.claim(db, store.WEBHOOKS, limit=WEBHOOKS_AT_ONCE, lease=LEASE_SECONDS):
                     await webhooks.take(db, rows)
@@ -52,13 +52,13 @@ class WebhookWatch:
 
     async def run(self, db: Database) -> None:
         alarmed_at = -ALARM_SECONDS
-        while True:
+        while not db.stopping:
             with suppress(DatabaseUnavailable):
                 silent = await self.look(db)
                 if silent > SILENCE.total_seconds() and time.monotonic() - alarmed_at >= ALARM_SECONDS:
                     log.error("webhooks.silent", hours=round(silent / 3600))
                     alarmed_at = time.monotonic()
-            await asyncio.sleep(WATCH_SECONDS)
+            await db.rest(WATCH_SECONDS)
 
     async def look(self, db: Database) -> float:
         """Seconds since the last webhook; 0 where none ever came, for not every installation can be reached."""

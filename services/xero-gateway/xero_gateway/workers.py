@@ -21,7 +21,7 @@ log = get_logger()
 
 
 async def work_off(db: Database, collection: str, work: Work, *, limit: int) -> None:
-    """Claims due rows and hands them to `work`, up to `limit` of one organisation at a time, until it is cancelled."""
+    """Claims due rows and hands them to `work`, up to `limit` of one organisation at a time, until the process stops."""
     busy: set[str] = set()
 
     async def run(organisation: str, rows: list[Document]) -> None:
@@ -32,7 +32,7 @@ async def work_off(db: Database, collection: str, work: Work, *, limit: int) -> 
             db.notify()
 
     async with asyncio.TaskGroup() as group:
-        while True:
+        while not db.stopping:
             rows = await _claimed(db, collection, busy, limit)
             if rows:
                 organisation = str(rows[0]["organisation_id"])
