@@ -17,7 +17,7 @@ from common.errors import NotFound, ServiceError
 from common.http import CurrentProvider, Db, Now, caller
 from common.identity import CallerIdentity, ProviderIdentity
 from common.mongo import Database
-from sharing import contacts, invitations, previews, share_views, shares, store
+from sharing import contacts, invitations, merges, previews, share_views, shares, store
 from sharing.client_views import OneInvoice, SenderInvoices
 from sharing.contacts import SharedClients
 from sharing.errors import InvalidShareAddress
@@ -93,6 +93,18 @@ class Ended(BaseModel):
 
 class EndedShares(BaseModel):
     results: list[Ended]
+
+
+class NewName(BaseModel):
+    """What the contact that gains the accesses is called in Xero now."""
+
+    contact_name: Name
+
+
+class Carried(BaseModel):
+    """The accesses that go on with the other contact."""
+
+    shares: list[ShareView]
 
 
 class Viewings(BaseModel):
@@ -236,6 +248,16 @@ async def invite_clients(
             invite = partial(db.transact, shares.invite_client, provider, contact_id, email, wanted.contact_name, terms, ring)
             results[known] = await _invited(db, email, invite, is_first=not results)
     return InviteAnswer(results=list(results.values()))
+
+
+@router.post("/organisations/{organisation_id}/contacts/{contact_id}/carry-over")
+async def carry_over(
+    organisation_id: str, contact_id: str, wanted: NewName, provider: CurrentProvider, db: Db, ring: Ring, time_zone: DefaultTimeZone
+) -> Carried:
+    """Every live access of a contact that was merged into another, each in its own transaction. Pressed again it does the rest."""
+    found = await merges.list_to_carry(db, provider.organisation_id, contact_id)
+    carried = [await db.transact(merges.carry_over, provider, share.id, wanted.contact_name, time_zone, ring) for share in found]
+    return Carried(shares=await share_views.view_shares(db, [share for share in carried if share is not None]))
 
 
 @router.get("/organisations/{organisation_id}/contacts/{contact_id}/invoices")

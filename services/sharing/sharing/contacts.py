@@ -35,11 +35,11 @@ class SharedClients(BaseModel):
     total: int
 
 
-async def rename_contact(tx: Tx, change: ContactChanged) -> None:
-    """A shared contact's name as it is now. Nothing else moves by itself, not even when the contact was merged into another."""
+async def note_contact(tx: Tx, change: ContactChanged) -> None:
+    """A shared contact's name as it is now, and into which one it was merged. Nothing moves by that: a provider is asked."""
     contact = await store.find_contact(tx, change.organisation_id, change.contact_id)
     if contact is not None and change.version > contact.name_version:
-        await store.save_contact(tx, contact.changed(name=change.name, name_version=change.version))
+        await store.save_contact(tx, contact.changed(name=change.name, merged_to=change.merged_to, name_version=change.version))
 
 
 async def list_clients(db: Database, organisation_id: str, search: str, page: int) -> SharedClients:

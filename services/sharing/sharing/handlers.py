@@ -48,8 +48,8 @@ async def note_check(tx: Tx, event: Event[OrganisationChecked]) -> None:
     await organisations.note_organisation(tx, told.organisation_id, told.version, checked_at=told.checked_at)
 
 
-async def rename_contact(tx: Tx, event: Event[ContactChanged]) -> None:
-    await contacts.rename_contact(tx, event.data)
+async def note_contact(tx: Tx, event: Event[ContactChanged]) -> None:
+    await contacts.note_contact(tx, event.data)
 
 
 async def store_fetched_invoices(tx: Tx, event: Event[InvoicesFetched], ring: KeyRing) -> None:
@@ -81,7 +81,7 @@ HANDLERS: Handlers = {
     OrganisationNeedsReauth: mark_as_not_updating,
     OrganisationDisconnected: mark_as_disconnected,
     OrganisationChecked: note_check,
-    ContactChanged: rename_contact,
+    ContactChanged: note_contact,
     EmailSent: note_sent_invitation,
     EmailFailed: note_failed_invitation,
     **INVITING,

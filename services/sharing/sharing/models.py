@@ -15,8 +15,9 @@ Connection = Literal["connected", "needs_reauth", "disconnected"]
 MailState = Literal["queued", "sent", "failed", "returned"]
 
 Doing = Literal["opened", "downloaded"]
-EndReason = Literal["revoked", "expired", "declined", "closed"]
-"""By the provider; by its date; by its own address, for which it was not meant; with all others of the organisation."""
+EndReason = Literal["revoked", "expired", "declined", "closed", "carried"]
+"""By the provider; by its date; by its own address, for which it was not meant; with all others of the organisation; carried over to
+the contact its own was merged into."""
 
 KEPT = SHAREABLE | {"VOIDED"}
 """Statuses of a sales invoice whose content is stored."""
@@ -84,7 +85,7 @@ class Share(Document):
     A contact opens with its first live share and closes with its last: all shares that live at the same time have one
     `load_id`, and an invoice is seen through a share only when it was stored during that opening.
     It runs out at `ends_at`, the end of the day `ends_on` where the organisation is, by the database's clock.
-    `version` counts what others were told about this share.
+    `version` counts what others were told about this share. `carried_to`: the contact it was carried over to when it ended.
     """
 
     organisation_id: str
@@ -104,6 +105,7 @@ class Share(Document):
     ended_at: datetime | None = None
     ended_by: Actor | None = None
     reason: EndReason | None = None
+    carried_to: str | None = None
     mail: Mail | None = None
     invitation_number: int = 0
     version: int = 1
@@ -136,7 +138,8 @@ class Share(Document):
 
 
 class Contact(Document):
-    """A contact somebody shares or shared: its name now, and how far the first load of its opening is.
+    """A contact somebody shares or shared: its name now, and how far the first load of its opening is. `merged_to` is the contact that
+    took its place in Xero.
 
     `revision` changes with everything stored for the contact, so that deciding and storing never miss each other.
     """
@@ -145,6 +148,7 @@ class Contact(Document):
     contact_id: str
     name: str
     name_version: int = 0
+    merged_to: str | None = None
     load_id: str
     applied: tuple[int, ...] = ()
     batches: int | None = None

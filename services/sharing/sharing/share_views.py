@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Self
 
@@ -26,10 +26,22 @@ class LoadProgress(BaseModel):
     total: int | None
 
 
+class OtherContact(BaseModel):
+    """A contact of the same organisation; its name is known here when it is or was shared."""
+
+    contact_id: str
+    name: str | None
+
+    @classmethod
+    def of(cls, contact_id: str | None, names: Mapping[str, str]) -> Self | None:
+        return cls(contact_id=contact_id, name=names.get(contact_id)) if contact_id else None
+
+
 class ShareView(BaseModel):
     """A share as the provider sees it. `load_id` and `load` are there while its first load runs; `picked` counts picked invoices.
 
-    `ended_by` is None when it ran out or the client closed it; `ended_reason` says which.
+    `ended_by` is None when it ran out or the client closed it; `ended_reason` says which, `carried_to` the contact it went on with.
+    `merged_to`: its contact was merged into that one in Xero, and somebody has to say what becomes of this access.
     """
 
     id: str
@@ -49,13 +61,16 @@ class ShareView(BaseModel):
     ended_at: datetime | None
     ended_by: Person | None
     ended_reason: EndReason | None
+    carried_to: OtherContact | None
+    merged_to: OtherContact | None
     load_id: str | None
     load: LoadProgress | None
     mail: MailState | None
     mail_reason: str | None
 
     @classmethod
-    def of(cls, share: Share, contact: Contact) -> Self:
+    def of(cls, share: Share, contact: Contact, names: Mapping[str, str]) -> Self:
+        """`names` of other contacts it leads to, by id."""
         loading = share.is_live and not contact.is_loaded
         return cls(
             id=share.id,
@@ -75,6 +90,8 @@ class ShareView(BaseModel):
             ended_at=share.ended_at,
             ended_by=_person(share.ended_by) if share.ended_by else None,
             ended_reason=share.reason,
+            carried_to=OtherContact.of(share.carried_to, names),
+            merged_to=OtherContact.of(contact.merged_to if share.is_live else None, names),
             load_id=share.load_id if loading else None,
             load=LoadProgress(stored=contact.stored, total=contact.total) if loading else None,
             mail=share.mail and share.mail.state,
@@ -149,7 +166,10 @@ async def list_viewings(db: Database, provider: ProviderIdentity, share_id: str)
 async def view_shares(reader: Reader, shares: Sequence[Share]) -> list[ShareView]:
     """The shares as their provider sees them."""
     contacts = await store.list_contacts(reader, [(share.organisation_id, share.contact_id) for share in shares])
-    return [ShareView.of(share, contacts[share.organisation_id, share.contact_id]) for share in shares]
+    about = [(share, contacts[share.organisation_id, share.contact_id]) for share in shares]
+    others = {(share.organisation_id, other) for share, contact in about for other in (share.carried_to, contact.merged_to) if other}
+    names = {key[1]: other.name for key, other in (await store.list_contacts(reader, others)).items()} if others else {}
+    return [ShareView.of(share, contact, names) for share, contact in about]
 
 
 async def view_share(db: Database, provider: ProviderIdentity, share_id: str) -> ShareView:

@@ -138,12 +138,14 @@ async def save_invited(tx: Tx, share: Share) -> None:
     await tx.collection(SHARES).update_one({"_id": share.id, **LIVE}, {"$set": facts})
 
 
-async def end_share(tx: Tx, organisation_id: str, share_id: str, by: Actor | None, reason: EndReason) -> Share | None:
+async def end_share(
+    tx: Tx, organisation_id: str, share_id: str, by: Actor | None, reason: EndReason, carried_to: str | None = None
+) -> Share | None:
     """Ends a live share at the database's time; None when there is no such live one. One that ran out ends at its own time."""
     where = {"_id": share_id, "organisation_id": organisation_id, **LIVE}
     if reason == "expired":
         where |= RUN_OUT
-    facts = {"ended_by": by and by.model_dump(), "reason": reason}
+    facts = {"ended_by": by and by.model_dump(), "reason": reason, "carried_to": carried_to}
     ending = {name: {"$literal": value} for name, value in facts.items()}
     at = "$ends_at" if reason == "expired" else "$$NOW"
     ended = await tx.collection(SHARES).find_one_and_update(

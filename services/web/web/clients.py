@@ -224,6 +224,14 @@ class SharingClient:
         answer = await self.http.post(f"{_org(org)}/contacts/{contact}/shares", json=wanted, token=token)
         return [Invited.model_validate(result) for result in answer["results"]]
 
+    async def carry_over(self, token: str, org: str, contact: str, contact_name: str) -> list[Share]:
+        """Carries every live access of a merged client over to the one it was merged into, which is called that; the accesses there.
+
+        Raises NotFound for a client that was not merged.
+        """
+        answer = await self.http.post(f"{_org(org)}/contacts/{contact}/carry-over", json={"contact_name": contact_name}, token=token)
+        return [Share.model_validate(share) for share in answer["shares"]]
+
     async def uses(self, token: str, org: str, emails: Sequence[str]) -> list[AddressUse]:
         """Where these addresses have access in this organisation."""
         params = [("email", email) for email in emails]

@@ -197,8 +197,16 @@ class Load(Answer):
     calls_a_day: int = 0
 
 
+class OtherContact(Answer):
+    """Another client of the organisation; its name where sharing knows it."""
+
+    contact_id: str
+    name: str | None = None
+
+
 class Share(Answer):
-    """One address's access to one client's invoices."""
+    """One address's access to one client's invoices. `merged_to`: its client was merged into that one in Xero, and nobody has said
+    yet what becomes of this access; `carried_to`: where it went on."""
 
     id: str
     organisation_id: str
@@ -216,7 +224,9 @@ class Share(Answer):
     views: int = 0
     ended_at: datetime | None = None
     ended_by: Person | str | None = None
-    ended_reason: Literal["revoked", "expired", "declined", "closed"] | None = None
+    ended_reason: Literal["revoked", "expired", "declined", "closed", "carried"] | None = None
+    carried_to: OtherContact | None = None
+    merged_to: OtherContact | None = None
     load_id: str | None = None
     load: LoadProgress | None = None
     mail: Literal["queued", "sent", "failed", "returned"] | None = None

@@ -307,6 +307,19 @@ def _add_endings(app: FastAPI, up: Upstream) -> None:
         _ended(up, share)
         return JSONResponse(found)
 
+    @app.post(f"{SHARING}/contacts/{{contact}}/carry-over")
+    async def carry_over(contact: str, asked: dict[str, Any]) -> dict[str, Any]:
+        merged = [share for share in up.shares if share["contact_id"] == contact and share["merged_to"]]
+        carried = [
+            a_share(len(up.shares) + n, email=one["email"], contact_id=one["merged_to"]["contact_id"], contact_name=asked["contact_name"])
+            for n, one in enumerate(merged, start=1)
+        ]
+        for one in merged:
+            one |= {"state": "ended", "ended_at": in_utc(NOW), "ended_by": "Hana Kōwhai", "ended_reason": "carried"}
+            one |= {"carried_to": one["merged_to"] | {"name": asked["contact_name"]}, "merged_to": None}
+        up.shares += carried
+        return {"shares": carried}
+
     @app.post(f"{SHARING}/shares/{{share}}/resend")
     async def resend(share: str) -> Response:
         found = next((one for one in up.shares if one["id"] == share), None)

@@ -48,6 +48,8 @@ def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
         "ended_at": None,
         "ended_by": None,
         "ended_reason": None,
+        "carried_to": None,
+        "merged_to": None,
         "load_id": None,
         "load": None,
         "mail": "sent",

@@ -39,7 +39,8 @@ class ClientInvited(EventData, type="sharing.client.invited.v1"):
 
 
 class ShareEnded(EventData, type="sharing.share.ended.v1"):
-    """Access ended, at once and for good. reason: revoked, expired, declined by its address, or closed with all of its organisation."""
+    """Access ended, at once and for good. reason: revoked, expired, declined by its address, closed with all of its organisation,
+    or carried over to another contact."""
 
     share_id: str
     organisation_id: str

@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from common.errors import Unavailable
 from web.clients import Behind, Services
 from web.models import Share
+from web.pages.client import find_merge
 from web.rendering import render
 from web.visits import SHARE_ID, ContactId, CurrentVisit, PageNumber, ProviderForm, ShareId, Visit
 
@@ -99,6 +101,19 @@ async def end(visit: CurrentVisit, services: Behind, form: ProviderForm, contact
         return RedirectResponse(f"/o/{visit.org}/clients/{contact}/share?{urlencode({'email': ended.email})}", 303)
     page = f"/o/{visit.org}/shares" if form.get("then") == "shares" else f"/o/{visit.org}/clients/{contact}"
     return RedirectResponse(f"{page}?done=ended&share={ended.id}", 303)
+
+
+@router.post("/o/{org}/clients/{contact}/carry-over")
+async def carry_over(visit: CurrentVisit, services: Behind, form: ProviderForm, contact: ContactId) -> Response:
+    """Gives everybody who opens a merged client's invoices the same terms for the client it was merged into, and ends the old ones."""
+    merge = await find_merge(services, visit, await services.sharing.shares_of(visit.sharing_token, visit.org, contact))
+    if merge is None:
+        return RedirectResponse(f"/o/{visit.org}/clients/{contact}", 303)
+    if not merge.name:
+        raise Unavailable(code="xero_unavailable")
+    carried = await services.sharing.carry_over(visit.sharing_token, visit.org, contact, merge.name)
+    told = urlencode([("done", "carried"), *(("share", share.id) for share in carried[:MOST_CHOSEN])])
+    return RedirectResponse(f"/o/{visit.org}/clients/{merge.contact_id}?{told}", 303)
 
 
 @router.post("/o/{org}/clients/{contact}/shares/{share}/resend")

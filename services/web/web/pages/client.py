@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,7 @@ from web.visits import ContactId, CurrentVisit, PageNumber, Search, Visit
 router = APIRouter()
 
 VIEWS = ("unpaid", "overdue", "open", "paid", "all")
-DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared"})
+DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared", "carried"})
 MOST_LOADS = 5
 
 
@@ -52,6 +53,15 @@ class Books:
     invoices: InvoiceList | None
     reason: str | None = None
     retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Merge:
+    """The client was merged into another in Xero, while these accesses live. Without a name of the other nothing can be carried over."""
+
+    contact_id: str
+    name: str | None
+    shares: list[Share]
 
 
 DateText = Annotated[str, Query(max_length=20)]
@@ -88,6 +98,7 @@ async def client(
         asked=asked,
         shares=in_reading_order(shares),
         loads=await _loads(services, visit, shares),
+        merge=await find_merge(services, visit, shares),
         stored_as_of=books.invoices.as_of if books.invoices and books.reason else None,
         happened=done if done in DONE else None,
         told=[one for one in shares if one.id in share],
@@ -108,7 +119,22 @@ async def shared_with(request: Request, visit: CurrentVisit, services: Behind, c
         contact_id=contact,
         shares=in_reading_order(shares),
         loads=await _loads(services, visit, shares),
+        merge=await find_merge(services, visit, shares),
     )
+
+
+async def find_merge(services: Services, visit: Visit, shares: Sequence[Share]) -> Merge | None:
+    """What has to be asked about these accesses of one client; None for one that was not merged. Xero is asked for a name alone."""
+    merged = [share for share in shares if share.merged_to]
+    if not merged:
+        return None
+    other = merged[0].merged_to
+    assert other is not None
+    name = other.name
+    if not name:
+        with contextlib.suppress(Unavailable, Conflict, NotFound):
+            name = (await services.gateway.contact(visit.gateway_token, visit.org, other.contact_id)).name
+    return Merge(other.contact_id, name, merged)
 
 
 async def read_books(services: Services, visit: Visit, contact: str, wanted: dict[str, str]) -> Books:
