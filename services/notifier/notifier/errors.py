@@ -11,5 +11,9 @@ class ServerFails(NotNow):
     """It would be so for every mail, whoever it is for."""
 
 
+class PutOff(NotNow):
+    """The mail server would take this mail later. Said of mails to everybody, it takes none."""
+
+
 class Never(Exception):
     """No later try can work. The text is for people: “Not delivered: {text}.”"""

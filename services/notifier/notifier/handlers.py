@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.contracts.auth import OrganisationNeedsReauth, ProviderDeleted
+from common.contracts.auth import OrganisationConnected, OrganisationNeedsReauth, ProviderDeleted
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited, ShareEnded
 from common.erasure import ask_for_erasure
@@ -23,6 +23,10 @@ async def queue_reconnect_email(tx: Tx, event: Event[OrganisationNeedsReauth]) -
     await mails.queue_reconnect(tx, event.id, event.data)
 
 
+async def drop_reconnect_email(tx: Tx, event: Event[OrganisationConnected]) -> None:
+    await mails.drop_reconnect(tx, event.data.organisation_id, event.data.version)
+
+
 async def drop_mails_of_ended_share(tx: Tx, event: Event[ShareEnded]) -> None:
     await mails.drop_mails_of_share(tx, event.data.share_id)
 
@@ -36,6 +40,7 @@ HANDLERS: Handlers = {
     ClientInvited: queue_invitation_email,
     SignInLinkRequested: queue_sign_in_email,
     OrganisationNeedsReauth: queue_reconnect_email,
+    OrganisationConnected: drop_reconnect_email,
     ShareEnded: drop_mails_of_ended_share,
     ProviderDeleted: forget_provider,
 }

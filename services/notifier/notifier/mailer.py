@@ -27,7 +27,7 @@ from common.ids import new_id
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, Document
 from notifier import mail_server, mails, store
-from notifier.errors import Never, NotNow, ServerFails
+from notifier.errors import Never, NotNow, PutOff, ServerFails
 from notifier.letters import letter
 from notifier.models import Kind, Mail, Secret, backoff, reason_for
 from notifier.settings import Settings
@@ -38,6 +38,7 @@ SEND_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 PROBE_SECONDS = 15.0
 UNWRITABLE = "it could not be written"
+MOST_SURPRISES = 5
 MAILS_WAITING = Gauge("mails_waiting", "Mails queued and not yet handed to the mail server")
 
 log = get_logger()
@@ -88,7 +89,8 @@ class Mailer:
             except NotNow:
                 await db.transact(mail_server.note_failure)
             else:
-                await db.transact(mail_server.note_success)
+                if await mail_server.takes_mails_again(db):
+                    await db.transact(mail_server.note_success)
 
     async def send_due(self, db: Database, kinds: tuple[Kind, ...] = store.ALL_KINDS) -> int:
         """Tries a few due mails at once; answers how many were tried. What was begun ends before a stop, or it would go out twice."""
@@ -115,6 +117,8 @@ class Mailer:
                 await store.postpone_mail(db, row, backoff(mail.kind, row["attempts"]), str(reason))
                 if isinstance(reason, ServerFails):
                     await db.transact(mail_server.note_failure)
+                elif isinstance(reason, PutOff):
+                    await db.transact(mail_server.note_put_off, mail.email)
             except Never as reason:
                 log.warning("mail.failed", mail_id=mail.id, kind=mail.kind, reason=str(reason))
                 await db.transact(mails.mark_failed, row, mail, str(reason), utc_now())
@@ -122,10 +126,18 @@ class Mailer:
                 raise
             except Exception as error:  # whatever it is, it must not stop the other mails; it may hold a secret: its type alone is told
                 log.error("mail.cannot_be_sent", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
-                await db.transact(mails.mark_failed, row, mail, UNWRITABLE, utc_now())
+                await self._put_aside(db, row, mail, type(error).__name__)
             else:
                 log.info("mail.sent" if sent else "mail.expired", mail_id=mail.id, kind=mail.kind, attempts=row["attempts"])
                 await db.transact(mails.mark_sent if sent else mails.mark_expired, row, mail, utc_now())
+
+    async def _put_aside(self, db: Database, row: Document, mail: Mail, reason: str) -> None:
+        """What nobody foresaw may pass: tried again like the others, until it has happened to this mail too often."""
+        surprises = row.get("surprises", 0) + 1
+        if surprises < MOST_SURPRISES:
+            await store.postpone_mail(db, row, backoff(mail.kind, row["attempts"]), reason, surprises=surprises)
+        else:
+            await db.transact(mails.mark_failed, row, mail, UNWRITABLE, utc_now())
 
     async def _try(self, db: Database, row: Document, mail: Mail) -> bool:
         """Hands the mail over; False when its time is over. Raises NotNow, Never, and LeaseLost when it was dropped meanwhile.
@@ -225,10 +237,10 @@ async def _greet(server: aiosmtplib.SMTP, sender: str) -> None:
         raise ServerFails(_reason(error)) from error
 
 
-def judged(error: SMTPResponseException) -> Never | NotNow:
+def judged(error: SMTPResponseException) -> Never | PutOff:
     """5xx is for good, anything else may pass. Source: RFC 5321 section 4.2.1."""
     if not 500 <= error.code <= 599:
-        return NotNow(_reason(error))
+        return PutOff(_reason(error))
     status = str(error.message).split(maxsplit=1)[0] if error.message else ""
     return Never(reason_for(status) or "refused by the mail server")
 

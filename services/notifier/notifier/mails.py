@@ -64,7 +64,7 @@ async def queue_sign_in(tx: Tx, event_id: str, asked: SignInLinkRequested) -> No
 
 async def queue_reconnect(tx: Tx, event_id: str, lost: OrganisationNeedsReauth) -> None:
     """Queues one mail to each person who can bring the organisation back, once for each time it was lost."""
-    if not await store.note_lost_organisation(tx, lost.organisation_id, lost.version):
+    if not await store.note_connection(tx, lost.organisation_id, lost.version):
         return
     about = About(organisation_id=lost.organisation_id, organisation_name=lost.name, cause=lost.cause, since=lost.since)
     people = {person.email: tuple(id for id in (lost.organisation_id, person.id) if id) for person in lost.people}
@@ -72,6 +72,12 @@ async def queue_reconnect(tx: Tx, event_id: str, lost: OrganisationNeedsReauth) 
         id = f"{lost.organisation_id}.{lost.version}.{place}"
         mail = Mail(id=id, kind="reconnect", email=email, event_id=f"{event_id}.{place}", about=about, concerns=concerns)
         await store.add_mail(tx, mail, lasts=RECONNECT_SECONDS)
+
+
+async def drop_reconnect(tx: Tx, organisation_id: str, version: int) -> None:
+    """The connection is well again: nobody needs to be asked any more, unless it was lost anew meanwhile."""
+    if await store.note_connection(tx, organisation_id, version):
+        await store.drop_reconnect_mails(tx, organisation_id)
 
 
 async def drop_mails_of_share(tx: Tx, share_id: str) -> None:

@@ -65,8 +65,8 @@ async def finish_mail(tx: Tx, row: Document, state: str, **changes: Any) -> None
     await claims.finish(tx, MAILS, row, [*claims.done(state, **changes), {"$unset": ["sealed"]}])
 
 
-async def postpone_mail(db: Database, row: Document, seconds: float, reason: str) -> None:
-    await db.collection(MAILS).update_one(claims.mine(row), claims.later(seconds, reason=reason))
+async def postpone_mail(db: Database, row: Document, seconds: float, reason: str, **changes: Any) -> None:
+    await db.collection(MAILS).update_one(claims.mine(row), claims.later(seconds, reason=reason, **changes))
 
 
 async def find_returnable(tx: Tx, return_token: str) -> Document | None:
@@ -87,6 +87,15 @@ async def drop_mails(tx: Tx, share_id: str, below: int | None = None) -> None:
     await tx.collection(MAILS).update_many(where, [*claims.done("dropped"), {"$unset": ["sealed"]}])
 
 
+async def drop_reconnect_mails(tx: Tx, organisation_id: str) -> None:
+    where = {"concerns": organisation_id, "kind": "reconnect", "state": "pending"}
+    await tx.collection(MAILS).update_many(where, claims.done("dropped"))
+
+
+async def has_pending(reader: Reader) -> bool:
+    return await reader.collection(MAILS).find_one({"state": "pending"}, {"_id": 1}) is not None
+
+
 async def note_invitation(tx: Tx, share_id: str, number: int) -> bool:
     """Whether this is the newest invitation of a share that has not ended, as far as we were told."""
     found = await tx.collection(SHARES).find_one_and_update({"_id": share_id}, {"$max": {"invitation_number": number}}, upsert=True)
@@ -104,16 +113,19 @@ async def is_ended(tx: Tx, share_id: str) -> bool:
     return bool(found and found.get("ended"))
 
 
-async def note_lost_organisation(tx: Tx, organisation_id: str, version: int) -> bool:
-    """Whether this loss of its connection is the newest we were told of."""
+async def note_connection(tx: Tx, organisation_id: str, version: int) -> bool:
+    """Whether this loss or return of its connection is the newest we were told of."""
     update = {"$max": {"version": version}}
     before = await tx.collection(ORGANISATIONS).find_one_and_update({"_id": organisation_id}, update, upsert=True, before=True)
     return before is None or before["version"] < version
 
 
-async def note_server_failure(tx: Tx, seconds: float) -> Document:
-    """Notes that the mail server failed; `tell` is true the one time when it has failed for so long without a success between."""
-    since = {"$ifNull": ["$since", "$$NOW"]}
+async def note_server_failure(tx: Tx, seconds: float, since: Any = "$$NOW") -> Document:
+    """Notes that the mail server failed; `tell` is true the one time when it has failed for so long without a success between.
+
+    `since`: when that began, if nothing is known of it yet.
+    """
+    since = {"$ifNull": ["$since", since]}
     lasts = {"$gte": [{"$subtract": ["$$NOW", since]}, int(seconds * 1000)]}
     tell = {"$and": [{"$ne": ["$told", True]}, lasts]}
     stages: list[Document] = [
@@ -125,12 +137,31 @@ async def note_server_failure(tx: Tx, seconds: float) -> Document:
     return found
 
 
+async def note_put_off(tx: Tx, address: str, most: int) -> int:
+    """Notes that the server put off a mail to this address (a digest of it); how many different ones since a mail was last taken.
+
+    At most `most` are kept.
+    """
+    known = {"$ifNull": ["$put_off", []]}
+    grown = {"$slice": [{"$setUnion": [known, [address]]}, most]}
+    facts = {"put_off": grown, "put_off_since": {"$ifNull": ["$put_off_since", "$$NOW"]}, "version": {"$ifNull": ["$version", 0]}}
+    found = await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID}, [{"$set": facts}], upsert=True)
+    return len(found["put_off"]) if found else 0
+
+
+async def puts_everybody_off(reader: Reader, most: int) -> bool:
+    """Whether the server put off mails to that many different addresses since it last took one."""
+    return await reader.collection(SERVER).find_one({"_id": SERVER_ID, f"put_off.{most - 1}": {"$exists": True}}, {"_id": 1}) is not None
+
+
 async def note_server_success(tx: Tx) -> Document | None:
-    """Forgets a failure; None when there was none. `tell` says whether others had been told of it."""
+    """Forgets a failure, and who was put off; None when there was neither. `tell` says whether others had been told of it."""
     tell = {"$eq": ["$told", True]}
     version = {"$add": ["$version", {"$cond": [tell, 1, 0]}]}
-    stages: list[Document] = [{"$set": {"tell": tell, "version": version, "since": None, "told": False}}]
-    return await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID, "since": {"$ne": None}}, stages)
+    well: Document = {"since": None, "told": False, "put_off": [], "put_off_since": None}
+    stages: list[Document] = [{"$set": {"tell": tell, "version": version, **well}}]
+    troubled = {"$or": [{"since": {"$ne": None}}, {"put_off_since": {"$ne": None}}]}
+    return await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID, **troubled}, stages)
 
 
 async def is_failing(reader: Reader) -> bool:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from common.clock import utc_now
-from common.contracts.auth import OrganisationNeedsReauth, Person
+from common.contracts.auth import OrganisationConnected, OrganisationNeedsReauth, Person
 from common.contracts.notifier import EmailFailed
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited, ShareEnded
 from common.crypto import KeyRing, seal
+from common.ids import tenant_id
 from common.testing import ORGANISATION, Harness
 from inbox_simulator.faults import Fault, Faults, Mode
 from inbox_simulator.mails import Mail
@@ -66,6 +67,13 @@ class Events:
     def ended(share: str = "shr_1") -> ShareEnded:
         return ShareEnded(
             version=9, share_id=share, organisation_id=ORGANISATION, contact_id="contact", reason="revoked", ended_at=utc_now()
+        )
+
+    @staticmethod
+    def found_again(version: int = 3) -> OrganisationConnected:
+        """The organisation that was lost can be read again."""
+        return OrganisationConnected(
+            version=version, organisation_id=ORGANISATION, tenant_id=tenant_id(ORGANISATION), name="Kōwhai & Hart", time_zone=None
         )
 
     @staticmethod

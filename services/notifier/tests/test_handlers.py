@@ -75,6 +75,20 @@ async def test_invitations_in_every_order_leave_the_newest(notifier: Harness, ev
     assert [row["number"] for row in await waiting(notifier)] == [2]
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_nobody_is_asked_to_reconnect_what_is_well_again(notifier: Harness, events: Events, order: tuple[int, ...]) -> None:
+    both = [events.lost(2), events.found_again(3), events.found_again(1)]
+    await deliver(notifier, *(both[place] for place in order))
+    assert await waiting(notifier) == []
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_a_connection_lost_again_is_mailed_about(notifier: Harness, events: Events, order: tuple[int, ...]) -> None:
+    story = [events.lost(2), events.found_again(3), events.lost(4)]
+    await deliver(notifier, *(story[place] for place in order))
+    assert [row["_id"] for row in await waiting(notifier) if ".4." in row["_id"]]
+
+
 async def test_a_dropped_mail_keeps_no_secret(notifier: Harness, events: Events) -> None:
     await deliver(notifier, events.invited(), events.ended())
     (row,) = await notifier.db.collection("mails").find({})

@@ -14,8 +14,9 @@ from notifier.testing import Events
 
 async def pass_time(notifier: Harness, seconds: int) -> None:
     """Moves what is stored into the past, and makes every mail due."""
-    past = {"$dateSubtract": {"startDate": "$since", "unit": "second", "amount": seconds}}
-    await notifier.db.collection(store.SERVER).update_many({"since": {"$ne": None}}, [{"$set": {"since": past}}])
+    for moment in ("since", "put_off_since"):
+        past = {"$dateSubtract": {"startDate": f"${moment}", "unit": "second", "amount": seconds}}
+        await notifier.db.collection(store.SERVER).update_many({moment: {"$ne": None}}, [{"$set": {moment: past}}])
     await notifier.db.collection(store.MAILS).update_many(
         {"state": "pending"}, [{"$set": {"due_at": "$$NOW"}}, {"$unset": ["lease_until"]}]
     )
@@ -68,6 +69,43 @@ async def test_what_is_said_about_one_address_is_no_failure_for_everybody(
         await mailer.send_due(notifier.db)
         await pass_time(notifier, 6)
     assert await told(notifier) == []
+
+
+async def test_a_server_that_puts_everybody_off_is_told_although_it_answers(
+    notifier: Harness, events: Events, inbox: Any, mailer: Mailer
+) -> None:
+    inbox.fails(Mode.GREYLIST)
+    for number, expected in ((1, []), (2, []), (3, [(1, True)])):
+        await notifier.deliver(events.sign_in(f"lnk_{number}", f"client{number}@demo.example"))
+        for _ in range(2):
+            await mailer.send_due(notifier.db)
+            await pass_time(notifier, 6)
+        assert await told(notifier) == expected
+    await mailer.probe(notifier.db)
+    assert await told(notifier) == [(1, True)], "that it answers says nothing while mails wait"
+    inbox.fails(Mode.OK)
+    await mailer.send_due(notifier.db)
+    assert await told(notifier) == [(1, True), (2, False)]
+    inbox.fails(Mode.GREYLIST)
+    await notifier.deliver(events.sign_in("lnk_4", "client4@demo.example"))
+    await mailer.send_due(notifier.db)
+    await pass_time(notifier, 6)
+    assert await told(notifier) == [(1, True), (2, False)], "it counts anew"
+
+
+async def test_a_server_that_put_everybody_off_is_well_when_nothing_waits_and_it_answers(
+    notifier: Harness, events: Events, inbox: Any, mailer: Mailer
+) -> None:
+    inbox.fails(Mode.GREYLIST)
+    for number in range(3):
+        await notifier.deliver(events.sign_in(f"lnk_{number}", f"client{number}@demo.example"))
+    for _ in range(2):
+        await mailer.send_due(notifier.db)
+        await pass_time(notifier, 6)
+    assert await told(notifier) == [(1, True)]
+    await notifier.db.collection(store.MAILS).delete_many({})
+    await mailer.probe(notifier.db)
+    assert await told(notifier) == [(1, True), (2, False)]
 
 
 async def test_with_nothing_left_to_send_a_look_at_the_server_ends_the_failure(

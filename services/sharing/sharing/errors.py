@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.errors import Conflict, Unprocessable
+from common.errors import Conflict, RateLimited, Unprocessable
 
 
 class InvalidShareAddress(Unprocessable):
@@ -27,3 +27,9 @@ class EndingAccess(Conflict):
     """All access of the organisation is being ended; a minute later it can be given again."""
 
     code = "ending_access"
+
+
+class ResendTooSoon(RateLimited):
+    """The invitation was sent moments ago; `retry_after` says how long it rests."""
+
+    code = "too_soon"

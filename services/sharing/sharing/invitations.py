@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from common.errors import NotFound
 from common.ids import new_secret
 from common.mongo import Reader, Tx
 from sharing import snapshot_store, store
+from sharing.errors import ResendTooSoon
 from sharing.models import Contact, Organisation, Share
 
 
@@ -50,10 +52,16 @@ async def send_invitation(tx: Tx, share: Share, contact: Contact, organisation: 
 
 
 async def resend_invitation(tx: Tx, organisation_id: str, share_id: str, ring: KeyRing) -> None:
-    """Mails a share's invitation again. One that ended, or whose first invitation still waits, stays as it is. Raises NotFound."""
+    """Mails a share's invitation again. One that ended, or whose first invitation still waits, stays as it is.
+
+    Raises NotFound, and ResendTooSoon within a minute of the last one.
+    """
     share = await store.get_share(tx, organisation_id, share_id)
     if not share.is_live or share.invited_at is None:
         return
+    rests = (share.resend_at - await tx.now()).total_seconds() if share.resend_at else 0
+    if rests > 0:
+        raise ResendTooSoon("The invitation was sent a moment ago.", retry_after=math.ceil(rests))
     contact = await store.find_contact(tx, organisation_id, share.contact_id)
     organisation = await store.find_organisation(tx, organisation_id)
     assert contact is not None  # both were there when it was invited

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
@@ -25,6 +25,9 @@ KEPT = SHAREABLE | {"VOIDED"}
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 MOST_PICKED = 200
 """How many single invoices one access may name."""
+
+RESEND_REST = timedelta(seconds=60)
+"""So long an invitation rests before it may be sent again."""
 
 Day = Annotated[date, PlainSerializer(date.isoformat)]
 """A date, kept as its ISO text: BSON has only moments."""
@@ -85,7 +88,8 @@ class Share(Document):
     A contact opens with its first live share and closes with its last: all shares that live at the same time have one
     `load_id`, and an invoice is seen through a share only when it was stored during that opening.
     It runs out at `ends_at`, the end of the day `ends_on` where the organisation is, by the database's clock.
-    `version` counts what others were told about this share. `carried_to`: the contact it was carried over to when it ended.
+    `version` counts what others were told about this share. `mailed_at`: the last
+    invitation's time, `carried_to`: the contact it was carried over to when it ended.
     """
 
     organisation_id: str
@@ -95,6 +99,7 @@ class Share(Document):
     shared_by: Actor
     created_at: datetime
     invited_at: datetime | None = None
+    mailed_at: datetime | None = None
     opened_at: datetime | None = None
     active_at: datetime | None = None
     last_seen_at: datetime | None = None
@@ -114,6 +119,11 @@ class Share(Document):
     def is_live(self) -> bool:
         return self.ended_at is None
 
+    @property
+    def resend_at(self) -> datetime | None:
+        """From when on its invitation may be sent again; None before the first."""
+        return self.mailed_at and self.mailed_at + RESEND_REST
+
     def state(self, loaded: bool) -> ShareState:
         """What people are told. `loaded`: everything of its opening's first load is stored."""
         if not self.is_live:
@@ -131,6 +141,7 @@ class Share(Document):
         number = self.invitation_number + 1
         return self.changed(
             invited_at=self.invited_at or now,
+            mailed_at=now,
             invitation_number=number,
             mail=Mail(number=number, state="queued"),
             version=self.version + 1,

@@ -40,6 +40,7 @@ class OtherContact(BaseModel):
 class ShareView(BaseModel):
     """A share as the provider sees it. `load_id` and `load` are there while its first load runs; `picked` counts picked invoices.
 
+    `resend_at`: from then on its invitation may be sent again; None before the first.
     `ended_by` is None when it ran out or the client closed it; `ended_reason` says which, `carried_to` the contact it went on with.
     `merged_to`: its contact was merged into that one in Xero, and somebody has to say what becomes of this access.
     """
@@ -55,6 +56,7 @@ class ShareView(BaseModel):
     from_date: date | None
     picked: int | None
     ends_on: date | None
+    resend_at: datetime | None
     opened_at: datetime | None
     last_seen_at: datetime | None
     views: int
@@ -84,6 +86,7 @@ class ShareView(BaseModel):
             from_date=share.policy.from_date,
             picked=None if share.policy.invoice_ids is None else len(share.policy.invoice_ids),
             ends_on=share.ends_on,
+            resend_at=share.resend_at,
             opened_at=share.opened_at,
             last_seen_at=share.last_seen_at,
             views=share.views,

@@ -134,7 +134,7 @@ async def save_granted(tx: Tx, share: Share) -> None:
 
 async def save_invited(tx: Tx, share: Share) -> None:
     """What `Share.invited` changed; views are counted meanwhile and are left alone."""
-    facts = share.model_dump(include={"invited_at", "invitation_number", "mail", "version"})
+    facts = share.model_dump(include={"invited_at", "mailed_at", "invitation_number", "mail", "version"})
     await tx.collection(SHARES).update_one({"_id": share.id, **LIVE}, {"$set": facts})
 
 

@@ -24,6 +24,7 @@ ACCESS = {
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/end"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/{{share_id}}/resend"): PROVIDER,
+    ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/carry-over"): PROVIDER,
     ("POST", f"{ORGANISATIONS}/shares/end"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/address-uses"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/awaiting"): PROVIDER,

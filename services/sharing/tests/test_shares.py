@@ -203,10 +203,28 @@ async def test_a_mail_that_came_back_is_said_as_returned_until_it_is_sent_again(
         await sharing.deliver(data)
     seen = await desk.look(share["id"])
     assert (seen["mail"], seen["mail_reason"]) == ("returned", "mailbox unknown")
+    await let_a_minute_pass(sharing)
     again = await sharing.http.post(f"{desk.path}/shares/{share['id']}/resend", headers=sharing.as_provider())
     assert (again.json()["mail"], again.json()["mail_reason"]) == ("queued", None)
     await sharing.deliver(returned)
     assert (await desk.look(share["id"]))["mail"] == "queued"
+    assert [event.invitation_number for event in await sharing.published(ClientInvited)] == [1, 2]
+
+
+async def let_a_minute_pass(sharing: Harness) -> None:
+    past = {"$dateSubtract": {"startDate": "$mailed_at", "unit": "second", "amount": 61}}
+    await sharing.db.collection("shares").update_many({}, [{"$set": {"mailed_at": past}}])
+
+
+async def test_an_invitation_rests_a_minute_before_it_is_sent_again(sharing: Harness, desk: Desk) -> None:
+    share = await desk.share([an_invoice()])
+    path = f"{desk.path}/shares/{share['id']}/resend"
+    refused = await sharing.http.post(path, headers=sharing.as_provider())
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_soon")
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    await let_a_minute_pass(sharing)
+    assert (await sharing.http.post(path, headers=sharing.as_provider())).status_code == 200
+    assert (await sharing.http.post(path, headers=sharing.as_provider())).status_code == 429
     assert [event.invitation_number for event in await sharing.published(ClientInvited)] == [1, 2]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from web.client_testing import listening_socket, served
 from web.testing import SESSION, Upstream, a_site
-from web.testing_ledger import DRAFTS_ONLY, KOWHAI, RATA, a_share
+from web.testing_ledger import DRAFTS_ONLY, KOWHAI, RATA, a_share, in_utc
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"
@@ -52,9 +53,41 @@ async def visit(keys: Path, up: Upstream, context: BrowserContext, page: Page) -
         yield Visit(up, page, base)
 
 
+# ── mails
+
+
+@pytest.mark.row("Mail refused")
+async def test_a_refused_mail_says_why_and_offers_the_address_or_another_try(visit: Visit) -> None:
+    visit.up.shares = [a_share(1, state="invited", mail="failed", mail_reason="mailbox unknown")]
+    await visit.opens(CLIENT)
+    await visit.reads("Not delivered: mailbox unknown.")
+    await visit.presses("Resend")
+    await visit.reads("The invitation to accounts1@rata.example is on its way again.", "Invitation queued")
+    for mail, words in (("sent", "Invitation handed to the mail server"), ("returned", "Returned: mailbox unknown.")):
+        visit.up.shares = [a_share(1, state="invited", mail=mail, mail_reason="mailbox unknown")]
+        await visit.opens(CLIENT)
+        await visit.reads(words)
+    await visit.presses("Correct the address", role="link")
+    await visit.presses("End access and correct")
+    await expect(visit.page.get_by_label("E-mail addresses")).to_have_value("accounts1@rata.example")
+    assert visit.up.shares[0]["state"] == "ended"
+
+
+async def test_resending_rests_a_minute_and_says_so(visit: Visit) -> None:
+    later = in_utc(datetime.now(UTC) + timedelta(seconds=3600))
+    visit.up.shares = [a_share(1, state="invited", resend_at=later)]
+    await visit.opens(CLIENT)
+    await visit.presses("Resend")
+    await visit.reads(
+        re.compile(r"The invitation to accounts1@rata\.example was sent moments ago\. You can send it again in \d+ seconds\.")
+    )
+    assert visit.up.shares[0]["mail"] == "sent"
+
+
 # ── what happened in Xero
 
 
+@pytest.mark.row("Invoice moved to another contact, contact merged or archived in Xero")
 async def test_a_merge_asks_and_nothing_moves_by_itself(visit: Visit) -> None:
     other = {"contact_id": DRAFTS_ONLY, "name": None}
     visit.up.shares = [a_share(1, merged_to=other), a_share(2, merged_to=other)]

@@ -248,7 +248,7 @@ class SharingClient:
         return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/end", token=token))
 
     async def resend(self, token: str, org: str, share: str) -> Share:
-        """Mails the invitation of a live access again."""
+        """Mails the invitation of a live access again. Raises RateLimited `too_soon` within a minute of the last time."""
         return Share.model_validate(await self.http.post(f"{_org(org)}/shares/{share}/resend", token=token))
 
     async def stored_invoice(self, token: str, org: str, contact: str, invoice_id: str) -> StoredInvoice:

@@ -219,6 +219,7 @@ class Share(Answer):
     from_date: date | None = None
     picked: int | None = None
     ends_on: date | None = None
+    resend_at: datetime | None = None
     opened_at: datetime | None = None
     last_seen_at: datetime | None = None
     views: int = 0

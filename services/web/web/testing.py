@@ -325,6 +325,8 @@ def _add_endings(app: FastAPI, up: Upstream) -> None:
         found = next((one for one in up.shares if one["id"] == share), None)
         if found is None:
             return _problem(404, "not_found")
+        if found["resend_at"] and datetime.fromisoformat(found["resend_at"]) > datetime.now(UTC):
+            return _problem(429, "too_soon")
         found |= {"mail": "queued", "mail_reason": None}
         return JSONResponse(found)
 

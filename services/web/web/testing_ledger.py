@@ -42,6 +42,7 @@ def a_share(number: int = 1, **changes: Any) -> dict[str, Any]:
         "from_date": None,
         "picked": None,
         "ends_on": None,
+        "resend_at": None,
         "opened_at": None,
         "last_seen_at": in_utc(NOW - timedelta(minutes=14)),
         "views": 3,

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from common.errors import Unavailable
+from common.errors import RateLimited, Unavailable
 from web.clients import Behind, Services
 from web.models import Share
 from web.pages.client import find_merge
@@ -118,9 +118,13 @@ async def carry_over(visit: CurrentVisit, services: Behind, form: ProviderForm, 
 
 @router.post("/o/{org}/clients/{contact}/shares/{share}/resend")
 async def resend(visit: CurrentVisit, services: Behind, form: ProviderForm, contact: ContactId, share: ShareId) -> Response:
-    """Mails the invitation again."""
-    await services.sharing.resend(visit.sharing_token, visit.org, share)
-    return RedirectResponse(f"/o/{visit.org}/clients/{contact}?done=mailed_again&share={share}", 303)
+    """Mails the invitation again; within a minute of the last one it says how long to wait."""
+    done = "mailed_again"
+    try:
+        await services.sharing.resend(visit.sharing_token, visit.org, share)
+    except RateLimited:
+        done = "rests"
+    return RedirectResponse(f"/o/{visit.org}/clients/{contact}?done={done}&share={share}", 303)
 
 
 async def _chosen(services: Services, visit: Visit, shares: Sequence[str]) -> list[Share]:

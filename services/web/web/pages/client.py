@@ -21,7 +21,7 @@ from web.visits import ContactId, CurrentVisit, PageNumber, Search, Visit
 router = APIRouter()
 
 VIEWS = ("unpaid", "overdue", "open", "paid", "all")
-DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared", "carried"})
+DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared", "carried", "rests"})
 MOST_LOADS = 5
 
 
