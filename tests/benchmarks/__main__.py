@@ -36,6 +36,8 @@ async def main() -> None:
             await pages_per_second(story)
             await events_per_second(system, story)
             await change_to_page(system, story)
+            await bytes_stored(system)
+            memory_used(system)
             async for reader, figures in compared(mongod.url(system.state["ports"]["MONGO_PORT"])):
                 say(f"10,000 invoices read with {reader}", figures)
 
@@ -118,6 +120,27 @@ async def pages_per_second(story: Story) -> None:
         await asyncio.gather(*(read() for _ in range(AT_ONCE)))
         rate = len(took) / (time.monotonic() - began)
         say(name, f"{rate:.0f} pages a second, p50 {_percentile(took, 50):.0f} ms, p99 {_percentile(took, 99):.0f} ms ({len(took)} pages)")
+
+
+async def bytes_stored(system: Running) -> None:
+    """What one document of each collection that grows with the invoices costs: compressed on disk, and in indexes."""
+    mongo = mongod.url(system.state["ports"]["MONGO_PORT"])
+    for service, names in (("sharing", ("snapshots", "versions", "inbox")), ("xero-gateway", ("published", "outbox"))):
+        db = Database(mongo, "bench", service)
+        for name in names:
+            (found,) = await db.collection(name).aggregate([{"$collStats": {"storageStats": {}}}])
+            size, count = found["storageStats"], found["storageStats"]["count"] or 1
+            each = f"{size['avgObjSize']} bytes, {size['storageSize'] / count:.0f} on disk, {size['totalIndexSize'] / count:.0f} in indexes"
+            say(f"one of {service}'s {name}", f"{each} ({count} documents)")
+        db.close()
+
+
+def memory_used(system: Running) -> None:
+    """Resident memory of every part, after all the work above."""
+    for part, pid in sorted(system.read()["pids"].items()):
+        status = Path(f"/proc/{pid}/status").read_text()
+        kilobytes = int(status.split("VmRSS:")[1].split()[0])
+        say(f"memory of {part}", f"{kilobytes / 1024:.0f} MB")
 
 
 async def _shared(system: Running) -> Story:
