@@ -115,7 +115,7 @@ async def show_sender(
     Counts a view of every share it shows. Raises NotFound when nothing of this sender is open to this address.
     """
     granted = await store.list_open_shares(db, email, organisation_id)
-    shares = await _count_views(db, email, [share for share in granted if contact_id in (None, share.contact_id)])
+    shares = await count_views(db, email, [share for share in granted if contact_id in (None, share.contact_id)])
     return await read_sender(db, shares, granted, wanted, now, default_time_zone)
 
 
@@ -126,7 +126,7 @@ async def show_invoice(
     contact_id = await snapshot_store.find_contact_of_invoice(db, organisation_id, invoice_id)
     if not contact_id:
         raise NotFound
-    shares = await _count_views(db, email, await store.list_open_shares(db, email, organisation_id, contact_id))
+    shares = await count_views(db, email, await store.list_open_shares(db, email, organisation_id, contact_id))
     found = await read_invoice(db, shares[0], invoice_id, now, default_time_zone)
     await snapshot_store.add_viewing(db, shares[0], invoice_id, doing)
     return found
@@ -136,7 +136,7 @@ async def read_sender(
     db: Database, shares: Sequence[Share], granted: Sequence[Share], wanted: Mapping[str, Any], now: datetime, default_time_zone: str
 ) -> SenderInvoices:
     """What these shares show, for whom the grant check has let pass; `granted` names all contacts, which are the filter's choices."""
-    sender, today = await _about(db, granted, now, default_time_zone)
+    sender, today = await about_sender(db, granted, now, default_time_zone)
     summaries = await snapshot_store.list_visible_summaries(db, shares)
     page = list_invoices(summaries, today, order="due_first", as_of=sender.as_of, **wanted)
     return SenderInvoices(**dict(page), sender=sender)
@@ -147,7 +147,7 @@ async def read_invoice(db: Database, share: Share, invoice_id: str, now: datetim
     snapshot = await snapshot_store.find_visible_invoice(db, [share], invoice_id)
     if snapshot is None or snapshot.invoice is None:
         raise NotFound
-    sender, today = await _about(db, [share], now, default_time_zone)
+    sender, today = await about_sender(db, [share], now, default_time_zone)
     invoice = snapshot.invoice
     ids = (share.organisation_id, share.contact_id, share.load_id, invoice_id)
     hidden = "SUBMITTED" if await store.list_hiding(db, {share.organisation_id}) else None
@@ -176,7 +176,7 @@ async def decline_shares(db: Database, email: str, organisation_id: str, contact
     return len(shares)
 
 
-async def _count_views(db: Database, email: str, candidates: Sequence[Share]) -> list[Share]:
+async def count_views(db: Database, email: str, candidates: Sequence[Share]) -> list[Share]:
     """The grant check: those shares whose view was counted by a majority write are open, unless their organisation is ending all.
 
     Raises NotFound when none is.
@@ -188,7 +188,7 @@ async def _count_views(db: Database, email: str, candidates: Sequence[Share]) ->
     return shares
 
 
-async def _about(db: Database, shares: Sequence[Share], now: datetime, default_time_zone: str) -> tuple[Sender, date]:
+async def about_sender(db: Database, shares: Sequence[Share], now: datetime, default_time_zone: str) -> tuple[Sender, date]:
     """The one sender of these shares, and its date."""
     organisation = await store.find_organisation(db, shares[0].organisation_id)
     assert organisation is not None  # nothing is shared before the organisation is known

@@ -33,3 +33,9 @@ class ResendTooSoon(RateLimited):
     """The invitation was sent moments ago; `retry_after` says how long it rests."""
 
     code = "too_soon"
+
+
+class TooMany(Unprocessable):
+    """More than one answer holds; a narrower choice works."""
+
+    code = "too_many"

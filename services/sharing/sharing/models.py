@@ -15,6 +15,9 @@ Connection = Literal["connected", "needs_reauth", "disconnected"]
 MailState = Literal["queued", "sent", "failed", "returned"]
 
 Doing = Literal["opened", "downloaded"]
+Paper = Literal["list", "statement"]
+"""What is taken away of all invoices of a share at once; it stands where a viewing names its invoice."""
+
 EndReason = Literal["revoked", "expired", "declined", "closed", "carried"]
 """By the provider; by its date; by its own address, for which it was not meant; with all others of the organisation; carried over to
 the contact its own was merged into."""
@@ -297,7 +300,10 @@ class Moment(BaseModel):
 
 
 class Viewing(Document):
-    """What one address did with one invoice through one share: how often, and the latest moments. A provider's preview never counts."""
+    """What one address did with one invoice, or with a `Paper`, through one share: how often, and the latest moments.
+
+    A provider's preview never counts.
+    """
 
     share_id: str
     invoice_id: str

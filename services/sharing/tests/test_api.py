@@ -40,6 +40,8 @@ ACCESS = {
     ("GET", "/internal/client/senders/{organisation_id}"): CLIENTS,
     ("GET", "/internal/client/senders/{organisation_id}/invoices/{invoice_id}"): CLIENTS,
     ("POST", "/internal/client/senders/{organisation_id}/invoices/{invoice_id}/pdf"): CLIENTS,
+    ("GET", "/internal/client/senders/{organisation_id}/list"): CLIENTS,
+    ("GET", "/internal/client/senders/{organisation_id}/statement"): CLIENTS,
     ("GET", "/internal/client/invitations/{token}"): CLIENTS,
     ("POST", "/internal/client/senders/{organisation_id}/decline"): CLIENTS,
     ("POST", "/internal/addresses/lookup"): PORTAL,

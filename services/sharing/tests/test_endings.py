@@ -80,7 +80,7 @@ async def test_a_view_counted_while_the_flag_is_set_shows_nothing(sharing: Harne
     (share,) = await store.list_open_shares(sharing.db, CLIENT)
     await depart(sharing, ORGANISATION)
     with pytest.raises(NotFound):
-        await client_views._count_views(sharing.db, CLIENT, [share])
+        await client_views.count_views(sharing.db, CLIENT, [share])
     assert (await store.get_share(sharing.db, ORGANISATION, share.id)).views == 1, "its write came first, and was acknowledged"
 
 

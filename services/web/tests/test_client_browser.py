@@ -24,6 +24,7 @@ from web.client_testing import (
     listening_socket,
     served,
 )
+from web.testing_papers import an_account, an_entry
 
 HANA, ZOE, NOBODY = "hana@rata.example", "zoe@other.example", "nobody@nowhere.example"
 INVITATION = "/i/cii_1"
@@ -34,8 +35,9 @@ WRAPPED = "document.documentElement.scrollWidth <= window.innerWidth"
 @pytest.fixture
 async def site(keys: Path) -> AsyncIterator[Site]:
     upstream = Upstream()
-    upstream.sender(HANA, ORGANISATION, "Kōwhai & Hart Studio Ltd", _invoices(), contacts=_CONTACTS)
-    upstream.sender(HANA, OTHER_ORGANISATION, LONG, [_PAID], not_updating_since="2026-11-18T07:12:00Z")
+    upstream.sender(HANA, ORGANISATION, "Kōwhai & Hart Studio Ltd", _invoices(), contacts=_CONTACTS, statement=_STATEMENT)
+    nothing: dict[str, object] = {"accounts": [], "first": None}
+    upstream.sender(HANA, OTHER_ORGANISATION, LONG, [_PAID], not_updating_since="2026-11-18T07:12:00Z", statement=nothing)
     upstream.invitations["cii_1"] = (HANA, ORGANISATION)
     listening = listening_socket()
     url = f"http://localhost:{listening.getsockname()[1]}"
@@ -166,7 +168,8 @@ def _paths(session: str | None) -> list[str]:
     if session == ZOE:
         return ["/invoices", "/account", INVITATION, "/s/here", "/s/elsewhere"]
     invoices = [f"{sender}/{item['invoice_id']}" for item in _invoices()]
-    views = [sender, f"{sender}?view=all", f"{sender}?search=none", f"/invoices/{OTHER_ORGANISATION}"]
+    views = [sender, f"{sender}?view=all", f"{sender}?search=none", f"{sender}?too_many=csv", f"/invoices/{OTHER_ORGANISATION}"]
+    views += [f"{sender}/statement", f"/invoices/{OTHER_ORGANISATION}/statement"]
     return ["/invoices", *views, *invoices, f"{sender}/unknown", "/account", "/invoices#down"]
 
 
@@ -180,6 +183,17 @@ def _invoices() -> list[dict[str, object]]:
 
 
 _CONTACTS = [{"contact_id": "c-1", "name": "Rātā Joinery"}, {"contact_id": "c-2", "name": LONG}]
+_HUGE = an_entry("invoice", "2026-11-20", 1_234_567_890_00, 1_234_567_890_00, number="N" * 255, reference=LONG, due_date="2026-12-01")
+_STATEMENT = {
+    "limits": [{"contact_name": LONG, "from_date": None, "picked": 3}],
+    "awaiting": 2,
+    "voided": 1,
+    "accounts": [
+        an_account(),
+        an_account(entries=[], opening=50000, currency="GBP"),
+        an_account(contact_id="c-2", contact_name=LONG, currency="JPY", opening=0, entries=[_HUGE], closing=1_234_567_890_00),
+    ],
+}
 _INVOICE = an_invoice(
     "INV-1",
     due_date=str(TODAY - timedelta(days=10)),

@@ -11,8 +11,9 @@ import typst
 
 from web.client_models import OneInvoice
 from web.client_testing import NOW, TODAY, a_line, a_payment, an_invoice, standing_of
-from web.drawn_invoice import SOURCES, contents, draw
+from web.drawn_invoice import contents, draw
 from web.formats import Reader
+from web.papers import SOURCES
 
 READER = Reader("en_GB", "Pacific/Auckland", datetime(2026, 11, 21, 9, tzinfo=UTC))
 
@@ -75,7 +76,7 @@ def test_dates_and_figures_are_written_as_the_reader_writes_them() -> None:
 
 
 def test_three_hundred_lines_take_several_pages() -> None:
-    pages = typst.compile(
+    pages: Any = typst.compile(
         SOURCES / "invoice.typ",
         sys_inputs={"paper": json.dumps(contents(shown(lines=[a_line(line_item_id=str(n)) for n in range(300)]), READER))},
         format="svg",

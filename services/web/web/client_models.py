@@ -124,6 +124,67 @@ class OneInvoice(Answer):
     timeline: Sequence[Happening] = ()
 
 
+class Limit(Answer):
+    """Why not all invoices to this contact are shown: those dated from a day on, or some that were picked."""
+
+    contact_name: str
+    from_date: date | None = None
+    picked: int | None = None
+
+
+class Entry(Answer):
+    """One movement of a statement; `dated` is Xero's own date where that lies before `day`. `balance` is what is owed after it."""
+
+    day: date
+    kind: str
+    invoice_id: str
+    number: str
+    reference: str
+    due_date: date | None = None
+    dated: date | None = None
+    amount: int
+    balance: int
+
+
+class Ageing(Answer):
+    """What is owed at the end by how many days it is overdue then."""
+
+    current: int
+    to_30: int
+    to_60: int
+    to_90: int
+    older: int
+
+
+class Account(Answer):
+    """One contact's invoices in one currency over a period."""
+
+    contact_id: str
+    contact_name: str
+    currency: str
+    opening: int
+    entries: list[Entry]
+    closing: int
+    ageing: Ageing
+
+
+class Statement(Answer):
+    """What moved from `first` (None: from the beginning) to `last`; `limits` is empty when all invoices are shared.
+
+    `awaiting` and `voided` count invoices that are no part of it; `too_long`: there are too many entries to tell.
+    """
+
+    sender: Sender
+    today: date
+    first: date | None
+    last: date
+    limits: list[Limit]
+    accounts: list[Account]
+    too_long: bool
+    awaiting: int
+    voided: int
+
+
 class PdfGrant(Answer):
     """The right to Xero's PDF, and what to draw while Xero is away."""
 

@@ -21,6 +21,7 @@ from fastapi.responses import JSONResponse, Response
 from common.contracts.xero_gateway import Invoice
 from web.main import create_app
 from web.settings import Settings
+from web.testing_papers import add_papers
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -182,6 +183,7 @@ def _app(upstream: Upstream) -> FastAPI:
     _portal(app, upstream)
     _portal_sessions(app, upstream)
     _sharing(app, upstream)
+    add_papers(app, lambda org, who: upstream.senders.get(_bearer(who), {}).get(org), lambda held, query: _sender_page(held, query, 10_000))
     return app
 
 
@@ -366,7 +368,7 @@ VIEWS = {
 }
 
 
-def _sender_page(held: dict[str, Any], query: Any) -> dict[str, Any]:
+def _sender_page(held: dict[str, Any], query: Any, size: int = 50) -> dict[str, Any]:
     view, page = query.get("view") or "to_pay", int(query.get("page") or 1)
     contact = query.get("contact")
     granted = [item for item in _ordered(held["invoices"]) if not contact or item["contact_id"] == contact]
@@ -376,8 +378,8 @@ def _sender_page(held: dict[str, Any], query: Any) -> dict[str, Any]:
     totals = [{"currency": row["currency"], "unpaid": row["to_pay"], "overdue": row["overdue"]} for row in _totals(granted)]
     contacts = [item for item in held["sender"]["contacts"] if not contact or item["contact_id"] == contact]
     return {
-        "sender": held["sender"] | {"contacts": contacts}, "invoices": [_row(item) for item in listed[(page - 1) * 50 : page * 50]],
-        "page": page, "page_size": 50, "total": len(listed), "view": view, "counts": counts, "totals": totals, "today": str(TODAY),
+        "sender": held["sender"] | {"contacts": contacts}, "invoices": [_row(item) for item in listed[(page - 1) * size : page * size]],
+        "page": page, "page_size": size, "total": len(listed), "view": view, "counts": counts, "totals": totals, "today": str(TODAY),
         "as_of": held["sender"]["as_of"], "shareable": {"count": 0, "totals": []}, "left_out": dict.fromkeys(LEFT_OUT, 0),
     }  # fmt: skip
 

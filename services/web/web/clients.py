@@ -25,6 +25,7 @@ from web.client_models import (
     PdfGrant,
     SenderInvoices,
     SignedIn,
+    Statement,
     StoredInvoice,
     Viewing,
     XeroInvoice,
@@ -281,6 +282,14 @@ class SharingClient:
     async def client_sender(self, token: str, org: str, wanted: dict[str, str]) -> SenderInvoices:
         """One page of a sender's invoices; `wanted` holds view, search, page, contact, date_from, date_to where they are asked for."""
         return SenderInvoices.model_validate(await self.http.get(_sender(org), params=wanted, token=token))
+
+    async def client_list(self, token: str, org: str, wanted: dict[str, str]) -> SenderInvoices:
+        """All rows of what `client_sender` shows page by page, recorded as a download. Raises Unprocessable `too_many`."""
+        return SenderInvoices.model_validate(await self.http.get(f"{_sender(org)}/list", params=wanted, token=token))
+
+    async def client_statement(self, token: str, org: str, wanted: dict[str, str]) -> Statement:
+        """A statement; `wanted` holds period, contact, date_from, date_to where they are asked for, and `doing`, which is recorded."""
+        return Statement.model_validate(await self.http.get(f"{_sender(org)}/statement", params=wanted, token=token))
 
     async def client_invoice(self, token: str, org: str, invoice_id: str) -> OneInvoice:
         """One invoice with its lines."""

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from gettext import gettext as _
 from gettext import ngettext
-from pathlib import Path
 from typing import Any
-
-import typst
 
 from web.client_models import OneInvoice
 from web.formats import Reader
 from web.pages.invoice_figures import InvoiceFigures, LineFigures, Reduction, TaxFigures, figures_of
-
-SOURCES = Path(__file__).parent / "typst"
+from web.papers import compiled, isolated, kind_of, money
 
 
 def draw(found: OneInvoice, reader: Reader) -> bytes:
     """The PDF. Takes some tenths of a second of processor time, so call it in a thread."""
     return compiled("invoice", contents(found, reader))
-
-
-def compiled(template: str, texts: dict[str, Any]) -> bytes:
-    """A PDF from one of the templates beside this file and every text of it."""
-    pdf = typst.compile(SOURCES / f"{template}.typ", sys_inputs={"paper": json.dumps(texts)})
-    assert isinstance(pdf, bytes)
-    return pdf
 
 
 def contents(found: OneInvoice, reader: Reader) -> dict[str, Any]:
@@ -51,16 +39,6 @@ def contents(found: OneInvoice, reader: Reader) -> dict[str, Any]:
         "lines": [_line(line, reader, invoice.currency) for line in figures.lines],
         "sums": _sums(figures, reader, invoice.currency),
     }
-
-
-def money(reader: Reader, amount: int, currency: str) -> str:
-    """An amount in hundredths as our papers write it: its currency's code, then the figures of the pages."""
-    return f"{currency} {reader.figures(amount, currency)}"
-
-
-def isolated(name: str) -> str:
-    """Somebody else's words inside a sentence of ours, whichever way they run: between U+2068 and U+2069."""
-    return f"\u2068{name}\u2069"
 
 
 def _line(line: LineFigures, reader: Reader, currency: str) -> dict[str, str]:
@@ -95,7 +73,7 @@ def _tax(tax: TaxFigures, figures: InvoiceFigures, reader: Reader, currency: str
 
 
 def _reduction(row: Reduction, reader: Reader) -> str:
-    told = [_kind(row.kind), reader.day(row.date) if row.date else "", isolated(row.reference) if row.reference else ""]
+    told = [kind_of(row.kind), reader.day(row.date) if row.date else "", isolated(row.reference) if row.reference else ""]
     return " · ".join(part for part in told if part)
 
 
@@ -107,11 +85,6 @@ def _amount_head(figures: InvoiceFigures) -> str:
 
 def _rate(rate: Decimal) -> str:
     return _("No tax") if rate == 0 else _("Tax %(rate)s%%") % {"rate": rate}
-
-
-def _kind(kind: str) -> str:
-    names = {"payment": _("Payment"), "credit_note": _("Credit note"), "prepayment": _("Prepayment"), "overpayment": _("Overpayment")}
-    return names.get(kind, _("Other payments and credits"))
 
 
 def _due(found: OneInvoice, figures: InvoiceFigures, reader: Reader) -> str:

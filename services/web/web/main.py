@@ -18,6 +18,7 @@ from web.pages import (
     client_link,
     client_sign_in,
     clients,
+    downloads,
     help,
     home,
     invoice,
@@ -26,6 +27,7 @@ from web.pages import (
     portal,
     settings,
     share,
+    statement,
 )
 from web.security import SecurityHeaders
 from web.settings import Settings
@@ -47,6 +49,8 @@ ROUTERS = (
     client_sign_in.router,
     client_link.router,
     client_account.router,
+    downloads.router,  # their addresses stand below a sender's, where portal takes the rest for an invoice's id
+    statement.router,
     portal.router,
 )
 

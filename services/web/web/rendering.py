@@ -33,7 +33,7 @@ from web import formats, security
 from web.formats import Reader
 
 HERE = Path(__file__).parent
-PASSING = frozenset({"done", "share", "again"})
+PASSING = frozenset({"done", "share", "again", "too_many"})
 """Query values that say what has just happened; links made from this address leave them out."""
 
 _reader: ContextVar[Reader] = ContextVar("reader")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -21,6 +21,7 @@ from web.drawn_invoice import draw
 from web.models import InvoiceRow
 from web.pages.client_visit import Visitor, services_of, visitor
 from web.pages.invoice_figures import figures_of
+from web.papers import disposition, file_name
 from web.rendering import reader_of, render
 from web.security import form_of
 
@@ -66,11 +67,19 @@ class Filters:
 
     def query(self) -> dict[str, str]:
         """As sharing takes it."""
+        return {**self.narrowing(), "page": str(self.page)}
+
+    def narrowing(self) -> dict[str, str]:
+        """The same of all pages at once."""
         values: dict[str, object] = {
             "view": self.view, "search": self.search, "contact": self.contact, "date_from": self.date_from, "date_to": self.date_to,
-            "page": self.page,
         }  # fmt: skip
         return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+    def address(self, path: str, **more: str) -> str:
+        """`path` with these filters, on the first page."""
+        kept = {name: value for name, value in self.narrowing().items() if (name, value) != ("view", VIEWS[0])} | more
+        return f"{path}?{urlencode(kept)}" if kept else path
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,8 @@ def filters_of(query: Mapping[str, str]) -> Filters:
         view=query.get("view", "") if query.get("view") in VIEWS else VIEWS[0],
         search=query.get("search", "").strip()[:LONGEST_SEARCH],
         contact=query.get("contact", "")[:LONGEST_SEARCH],
-        date_from=_date(query.get("date_from", "")),
-        date_to=_date(query.get("date_to", "")),
+        date_from=date_of(query.get("date_from", "")),
+        date_to=date_of(query.get("date_to", "")),
         page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 and int(page) else 1,
     )
 
@@ -148,6 +157,7 @@ async def sender(request: Request, organisation_id: str, client: Client) -> Resp
         groups=by_contact(found.invoices, found.sender),
         totals=dues_of(found),
         filters=filters,
+        too_many=request.query_params.get("too_many"),
         last_paid=await _last_paid(request, organisation_id, client, found, filters),
     )
 
@@ -161,8 +171,8 @@ async def pdf(request: Request, organisation_id: str, invoice_id: str, client: C
         content = await services.gateway.pdf(granted.token)
     except (Unavailable, Conflict):
         content = await asyncio.to_thread(draw, granted.shown, reader_of(request, granted.shown.sender.time_zone))
-    name = quote(f"{granted.shown.invoice.number or 'invoice'}.pdf", safe="")
-    return Response(content, media_type="application/pdf", headers={"content-disposition": f"inline; filename*=UTF-8''{name}"})
+    name = file_name(granted.shown.invoice.number or "invoice", ending="pdf")
+    return Response(content, media_type="application/pdf", headers=disposition("inline", name))
 
 
 @router.get("/invoices/{organisation_id}/decline")
@@ -213,7 +223,8 @@ async def _last_paid(request: Request, organisation_id: str, client: Visitor, fo
     return max((item.date for row in paid.invoices for item in row.payments if item.date), default=None)
 
 
-def _date(text: str) -> date | None:
+def date_of(text: str) -> date | None:
+    """A day in an address, None for what is no day."""
     try:
         return date.fromisoformat(text)
     except ValueError:
