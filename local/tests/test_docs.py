@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from client_invoices.installation import SERVICES
+from client_invoices.installation import SERVICES, SERVICES_ON_THE_BUS
 from common.settings import ServiceSettings
 from local.system import ROOT
 
@@ -76,3 +76,20 @@ def test_every_test_the_promises_rest_on_exists() -> None:
     there = {name for file in files for name in re.findall(r"^(?:async )?def (test_[a-z0-9_]+)", file.read_text(), re.MULTILINE)}
     assert len(named) > 50
     assert named <= there, f"docs/security.md names tests that are gone: {sorted(named - there)}"
+
+
+def test_the_operating_guide_says_what_a_backup_leaves_out(keys: Path) -> None:
+    text = (ROOT / "docs" / "operating.md").read_text().partition("| service | left out |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([\w, -]+) \| (.*) \|$", text, re.MULTILINE)
+    told = {service: set(re.findall(r"`(\w+)`", names)) for services, names in rows for service in services.split(", ") if service != "---"}
+    assert told == {service: left_out_of(service, keys) for service in SERVICES_ON_THE_BUS}
+
+
+def left_out_of(service: str, keys: Path) -> set[str]:
+    """The collections of a service that no backup holds."""
+    package = service.replace("-", "_")
+    needed = {"xero_client_id": "none", "xero_client_secret": "none", "xero_webhook_key": "none"}
+    settings = importlib.import_module(f"{package}.settings").Settings(keys_dir=keys / service, public_keys_dir=keys / "public", **needed)
+    runtime = importlib.import_module(f"{package}.main").create_app(settings).state.runtime
+    assert runtime.keeping.left_out | runtime.keeping.by_itself <= set(runtime.indexes)
+    return set(runtime.keeping.left_out)

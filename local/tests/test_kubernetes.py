@@ -204,6 +204,22 @@ def test_every_secret_a_service_mounts_is_made(manifests: dict[str, list[dict[st
             assert name not in SERVICES_ON_THE_BUS or {"mongo_url", "rabbitmq_url"} < made[f"{name}-keys"]
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_nightly_backup_holds_the_operators_key_alone_and_reaches_the_health_ports(
+    manifests: dict[str, list[dict[str, Any]]], overlay: str
+) -> None:
+    template = of_kind(manifests[overlay], "CronJob")["backup"]["spec"]["jobTemplate"]["spec"]["template"]
+    key, kept = template["spec"]["volumes"]
+    assert key["secret"]["items"] == [{"key": "identity.key", "path": "identity.k1.key"}]
+    assert kept["persistentVolumeClaim"]["claimName"] in of_kind(manifests[overlay], "PersistentVolumeClaim")
+    assert "/app backup " in template["spec"]["containers"][0]["command"][-1]
+    policies = of_kind(manifests[overlay], "NetworkPolicy")
+    assert template["metadata"]["labels"] == policies["operations"]["spec"]["podSelector"]["matchLabels"]
+    for name in SERVICES_ON_THE_BUS:
+        doors = [rule for rule in policies[name]["spec"]["ingress"] if rule["ports"] == [{"port": 9000}]]
+        assert {"podSelector": {"matchLabels": template["metadata"]["labels"]}} in doors[0]["from"]
+
+
 def test_alerts_and_dashboard_ask_for_metrics_that_exist(manifests: dict[str, list[dict[str, Any]]]) -> None:
     rules = of_kind(manifests["production"], "PrometheusRule")["client-invoices"]["spec"]["groups"][0]["rules"]
     dashboard = json.loads((ROOT / "deploy" / "k8s" / "overlays" / "production" / "dashboard.json").read_text())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from client_invoices import queues, xero
+from client_invoices import backups, queues, xero
 from client_invoices.services import Installation, Refused
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command("status")(queues.status)
 app.command("connections")(xero.connections)
 app.command("budget")(xero.budget)
 app.command("reconcile")(xero.reconcile)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 console = Console()
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from common.identity import Signer
 
 HOW: Any = {"timeout": 10.0, "trust_env": False, "verify": False}
 """verify: it is plain http inside, and loading certificates for nothing costs 20 ms a call."""
+
+
+LONG_SECONDS = 4 * 3600.0
+"""For what takes as long as a database is large."""
+
+SILENCE_SECONDS = 60.0
+"""How long a stream may say nothing."""
 
 
 class Refused(Exception):
@@ -47,9 +55,26 @@ class Installation:
         """A service's answer to GET /internal/admin`path`. Raises Refused."""
         return self._call("GET", service, path, params=params)
 
-    def post(self, service: str, path: str, body: Any = None) -> Any:
+    def post(self, service: str, path: str, body: Any = None, *, long: bool = False) -> Any:
         """A service's answer to POST /internal/admin`path`; None when it has nothing to say. Raises Refused."""
-        return self._call("POST", service, path, json=body)
+        return self._call("POST", service, path, json=body, **({"timeout": LONG_SECONDS} if long else {}))
+
+    def upload(self, service: str, path: str, pieces: Iterable[bytes]) -> Any:
+        """The answer to a POST with a body of any length. Raises Refused."""
+        return self._call("POST", service, path, content=pieces, timeout=LONG_SECONDS)
+
+    @contextmanager
+    def download(self, service: str, path: str, **params: Any) -> Iterator[Iterator[bytes]]:
+        """The pieces of an answer of any length. Raises Refused, also when it breaks off."""
+        url, headers = self._asked(service, path)
+        try:
+            with httpx.stream("GET", url, params=params, headers=headers, **{**HOW, "timeout": SILENCE_SECONDS}) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise Refused(f"{service} refused with {answer.status_code}: {_reason(answer)}")
+                yield answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Refused(f"{service} broke off in the middle of {path}; its log says why.") from error
 
     def faults(self, service: str) -> list[str]:
         """Why a service is not ready; empty when it is."""
@@ -60,15 +85,19 @@ class Installation:
             return ["does not answer"]
 
     def _call(self, method: str, service: str, path: str, **content: Any) -> Any:
-        headers = {"authorization": f"Bearer {self._signer().service_token(service)}"}
-        url = f"{self._address(service)}/internal/admin{path}"
+        url, headers = self._asked(service, path)
         try:
-            answer = httpx.request(method, url, headers=headers, **HOW, **content)
+            answer = httpx.request(method, url, headers=headers, **{**HOW, **content})
         except httpx.HTTPError as error:
             raise Refused(f"{service} does not answer at {self._address(service)}.") from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise Refused(f"{service} refused with {answer.status_code}: {_reason(answer)}")
+
+    def _asked(self, service: str, path: str) -> tuple[str, dict[str, str]]:
+        """The address and the headers of a call."""
+        headers = {"authorization": f"Bearer {self._signer().service_token(service)}"}
+        return f"{self._address(service)}/internal/admin{path}", headers
 
     def _address(self, service: str) -> str:
         if service not in self.addresses:

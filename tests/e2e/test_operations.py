@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from client_invoices.installation import SERVICES
+from client_invoices.installation import SERVICES, SERVICES_ON_THE_BUS
 from local.people import eventually
 from local.rabbitmq import ADMIN
 from local.running import Running
@@ -80,6 +81,17 @@ async def test_an_operator_sees_connections_and_calls_left_and_has_xero_asked_no
     code, said = await client_invoices(system, "budget")
     assert (code, provider.organisation in said) == (0, True), said
     await provider.close()
+
+
+async def test_a_running_system_is_copied_and_nothing_is_restored_over_it(system: Running, tmp_path: Path) -> None:
+    code, said = await client_invoices(system, "backup", str(tmp_path / "copy"))
+    assert code == 0, said
+    manifest = json.loads((tmp_path / "copy" / "manifest.json").read_text())
+    assert set(manifest["services"]) == set(SERVICES_ON_THE_BUS)
+    assert set(manifest["services"]["portal"]["collections"]) == {"clients", "erasures", "inbox", "outbox"}
+    assert not {"sessions", "sign_ins"} & set(manifest["services"]["auth"]["collections"])
+    code, said = await client_invoices(system, "restore", str(tmp_path / "copy"))
+    assert (code, "is in use (it holds" in said, "Nothing was changed" in said) == (1, True, True), said
 
 
 async def publish_nonsense(system: Running) -> None:

@@ -6,19 +6,23 @@ The driver is Motor, as the customer named it. `transact` is ours because Motor'
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "64")  # read when motor is imported; see design.md section 5
 
 import pymongo
+from bson import Timestamp
 from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, PyMongoError
@@ -48,6 +52,10 @@ IMMEDIATELY = datetime(1970, 1, 1, tzinfo=UTC)
 
 OUTBOX = "outbox"
 INBOX = "inbox"
+STAGED = "staged."
+"""In front of the names of collections that are yet to take the place of the service's own."""
+
+RAW_AT_ONCE = 500
 
 
 class DatabaseUnavailable(Unavailable):
@@ -118,6 +126,10 @@ class Collection:
     async def count(self, where: Filter) -> int:
         return int(await self._read(lambda: self._raw.count_documents(where, session=self._session)))
 
+    async def estimate(self) -> int:
+        """About how many documents there are, without looking at them."""
+        return int(await self._read(self._raw.estimated_document_count))
+
     async def insert_one(self, document: Filter) -> None:
         await self._write(lambda: self._raw.insert_one(dict(document), session=self._session))
 
@@ -125,6 +137,11 @@ class Collection:
         rows = [dict(document) for document in documents]
         if rows:
             await self._write(lambda: self._raw.insert_many(rows, ordered=False, session=self._session))
+
+    async def insert_raw(self, documents: Iterable[bytes]) -> None:
+        """Documents as MongoDB stores them (BSON), each with its `_id`."""
+        rows = [RawBSONDocument(document) for document in documents]
+        await self._write(lambda: self._raw.insert_many(rows, ordered=False, session=self._session))
 
     async def update_one(self, where: Filter, update: Any, *, upsert: bool = False) -> Updated:
         result = await self._write(lambda: self._raw.update_one(where, update, upsert=upsert, session=self._session))
@@ -239,6 +256,7 @@ class Database:
         self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
         self._change = asyncio.Event()
         self.stopping = False
+        self._prefix = ""
 
     def collection(self, name: str) -> Collection:
         return self._collection(name, None)
@@ -309,12 +327,45 @@ class Database:
     async def prepare(self, indexes: Indexes) -> None:
         """Makes collections and indexes. Collections first: making one inside concurrent transactions conflicts."""
         existing = set(await _within_deadline(self._database.list_collection_names, False))
-        for name, wanted in indexes.items():
+        for name, wanted in ((f"{self._prefix}{name}", wanted) for name, wanted in indexes.items()):
             if name not in existing:
                 with suppress(CollectionInvalid):
                     await self._database.create_collection(name)
             for index in wanted:
                 await self._database[name].create_index(index.keys, **index.options)
+
+    async def moment(self) -> str:
+        """The newest moment whose writes are all safe, as `read_raw` takes it."""
+        first = {"find": OUTBOX, "limit": 1, "singleBatch": True, "projection": {"_id": 1}, "readConcern": {"level": "snapshot"}}
+        at = (await _within_deadline(lambda: self._database.command(first), False))["cursor"]["atClusterTime"]
+        return f"{at.time}.{at.inc}"
+
+    async def read_raw(self, name: str, moment: str) -> AsyncIterator[list[bytes]]:
+        """Every document of a collection as it was at that moment, some at a time. Raises DatabaseUnavailable, also when that was
+        longer ago than the server remembers (minSnapshotHistoryWindowInSeconds, five minutes by default)."""
+        seconds, _, number = moment.partition(".")
+        concern = {"level": "snapshot", "atClusterTime": Timestamp(int(seconds), int(number))}
+        raw = self._database.with_options(codec_options=CodecOptions(document_class=RawBSONDocument))
+        find = {"find": name, "batchSize": RAW_AT_ONCE, "readConcern": concern}
+        cursor = await _within_deadline(lambda: raw.cursor_command(find, codec_options=raw.codec_options), False)
+        while rows := await _within_deadline(lambda: cursor.to_list(RAW_AT_ONCE), False):
+            yield [row.raw for row in rows]
+
+    def staged(self) -> Database:
+        """The same database with collections of its own, which take the place of these by `put_in_place`."""
+        beside = copy.copy(self)
+        beside._prefix = STAGED
+        return beside
+
+    async def put_in_place(self, name: str) -> None:
+        """The staged collection with its indexes becomes the service's own; nothing when none is staged."""
+        if f"{STAGED}{name}" in await _within_deadline(self._database.list_collection_names, False):
+            await _within_deadline(partial(self._database[f"{STAGED}{name}"].rename, name, dropTarget=True), False)
+
+    async def drop_staged(self) -> None:
+        for name in await _within_deadline(self._database.list_collection_names, False):
+            if name.startswith(STAGED):
+                await _within_deadline(partial(self._database.drop_collection, name), False)
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when the database does not answer."""
@@ -328,7 +379,7 @@ class Database:
         self.client.close()
 
     def _collection(self, name: str, session: Any) -> Collection:
-        return Collection(self._database[name], session, self._writes)
+        return Collection(self._database[f"{self._prefix}{name}"], session, self._writes)
 
     async def _session(self) -> Any:
         return await _within_deadline(self.client.start_session, False)

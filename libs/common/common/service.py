@@ -15,8 +15,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common import erasure, http, inbox, logging, outbox
-from common.admin import router as admin_router
+from common import admin as common_admin
+from common import backup, erasure, http, inbox, logging, outbox, restores
 from common.bus import Bus
 from common.errors import Unavailable
 from common.events import Handlers
@@ -29,6 +29,8 @@ LOOP_SECONDS = 8.0
 """What a loop has for the step it is in when the process stops; after that it is cancelled, and its leases run out."""
 
 STARTING_SECONDS = 60
+OPERATOR_SECONDS = 4 * 3600.0
+"""How long one request of an operator may take: copying a database takes as long as it is large. Each call within has its own limit."""
 
 
 class Loop(Protocol):
@@ -51,19 +53,21 @@ class Runtime:
         indexes: Indexes,
         resources: Mapping[str, Any],
         admin: Sequence[APIRouter],
+        keeping: backup.Keeping,
     ) -> None:
         if not (settings.run_api or settings.mongo_url):
             raise ValueError(f"{app.title} has no workers, so RUN_API=false leaves nothing to run")
         self.app = app
         self.settings = settings
         self.handlers = handlers
-        self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES, **erasure.INDEXES}
+        self.indexes = {**indexes, **outbox.INDEXES, **inbox.INDEXES, **erasure.INDEXES, **restores.INDEXES}
         self.resources = resources
         self.db = Database(settings.mongo_url, app.title, settings.mongo_database) if settings.mongo_url else None
         # Events wait in the outbox and the inbox: an API without workers needs no broker.
         self.bus = Bus(settings.rabbitmq_url, app.title) if settings.rabbitmq_url and settings.run_workers else None
         self.loops = list(loops)
         self.admin = admin
+        self.keeping = keeping
         self.started = False
         app.state.draining = False
         app.state.db = self.db
@@ -157,10 +161,12 @@ def create_service(
     indexes: Indexes | None = None,
     resources: Mapping[str, Any] | None = None,
     admin: Sequence[APIRouter] = (),
+    keeping: backup.Keeping | None = None,
 ) -> FastAPI:
     """A service's app with everything it is made of.
 
-    `resources` become `app.state.<name>` and are closed at the end; `admin` is what operators may ask beside common.admin.
+    `resources` become `app.state.<name>` and are closed at the end; `admin` is what operators may ask beside common.admin; `keeping`
+    says what of the database a backup leaves out and what a restored one has to put right.
     """
     app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     http.install(app)
@@ -169,7 +175,7 @@ def create_service(
     resources = resources or {}
     for key, value in {**resources, "settings": settings, "verifier": Verifier(settings.public_keys_dir, name)}.items():
         setattr(app.state, key, value)
-    app.state.runtime = Runtime(app, settings, handlers or {}, loops, indexes or {}, resources, admin)
+    app.state.runtime = Runtime(app, settings, handlers or {}, loops, indexes or {}, resources, admin, keeping or backup.Keeping())
     return app
 
 
@@ -261,9 +267,11 @@ def operations(runtime: Runtime) -> FastAPI:
     http.install(app)
     for name in ("db", "settings", "verifier", *runtime.resources):
         setattr(app.state, name, getattr(runtime.app.state, name))
-    app.state.handlers = runtime.handlers
+    app.state.request_seconds = OPERATOR_SECONDS
+    app.state.handlers, app.state.indexes, app.state.keeping = runtime.handlers, runtime.indexes, runtime.keeping
     if runtime.db:
-        app.include_router(admin_router)
+        app.include_router(common_admin.router)
+        app.include_router(backup.router)
     for router in runtime.admin:
         app.include_router(router)
 

@@ -56,12 +56,14 @@ def operator(toy: Harness) -> dict[str, str]:
 async def test_nobody_but_the_operators_command_is_admitted(toy: Harness) -> None:
     routes = admitted(operations(toy.runtime))
     asked = {route: who for route, who in routes.items() if route[1].startswith("/internal/")}
-    assert len(asked) == 6
+    assert len(asked) == 13
     assert set(asked.values()) == {frozenset({"service:operations"})}
     for method, path in asked:
-        answer = await toy.operations.request(method, path.format(event_id="evt_1"), headers=toy.as_service("web"), json={"since": "x"})
+        answer = await toy.operations.request(
+            method, path.format(event_id="evt_1", name="things"), headers=toy.as_service("web"), json={"since": "x"}
+        )
         assert answer.status_code == 403
-        assert (await toy.operations.request(method, path.format(event_id="evt_1"))).status_code == 401
+        assert (await toy.operations.request(method, path.format(event_id="evt_1", name="things"))).status_code == 401
 
 
 async def test_the_routes_are_not_on_the_port_that_others_call(toy: Harness, operator: dict[str, str]) -> None:

@@ -20,6 +20,9 @@ GRANT_REFUSED = "grant_refused"
 """Cause: Xero takes the tokens of no login any more; they were unused for 60 days or somebody withdrew them."""
 
 MOST_LOGINS = 50
+TOLD_SINCE = 1_000_000
+"""More than the changes of one organisation that can have been told since any backup."""
+
 CONNECTION_ENDED = "connection_ended"
 """Cause: Xero no longer lists a connection; somebody disconnected the app there."""
 
@@ -103,6 +106,14 @@ async def settle(tx: Tx, organisation: Organisation, name: str, cause: str | Non
     return state
 
 
+async def tell_again(tx: Tx, organisation_id: str) -> None:
+    """Publishes an organisation as it stands, above every version others may have heard. Nobody is mailed for it."""
+    known = await _known(tx, organisation_id)
+    told = known.model_copy(update={"version": known.version + TOLD_SINCE})
+    await store.save_organisation(tx, told)
+    await _publish(tx, told, renamed=False, mailed=False)
+
+
 async def people_of(tx: Tx, organisation_id: str) -> list[Person]:
     """Those who can bring an organisation back: everybody whose connection Xero has not ended."""
     connections = await store.list_connections_to(tx, organisation_id)
@@ -115,7 +126,8 @@ async def _known(tx: Tx, organisation_id: str) -> Organisation:
     return await store.open_organisation(tx, organisation_id, "", "")
 
 
-async def _publish(tx: Tx, organisation: Organisation, *, renamed: bool) -> None:
+async def _publish(tx: Tx, organisation: Organisation, *, renamed: bool, mailed: bool = True) -> None:
+    """`mailed`: who can bring back one that is lost is written to."""
     about = {"version": organisation.version, "organisation_id": organisation.id, "name": organisation.name}
     zone = {"time_zone": organisation.time_zone}
     ended = {"since": organisation.since}
@@ -126,7 +138,7 @@ async def _publish(tx: Tx, organisation: Organisation, *, renamed: bool) -> None
             connected = about | zone | {"tenant_id": organisation.tenant_id}
             await tx.emit(organisation.id, OrganisationConnected.model_validate(connected))
         case "needs_reauth":
-            lost = about | ended | {"cause": organisation.cause, "people": await people_of(tx, organisation.id)}
+            lost = about | ended | {"cause": organisation.cause, "people": await people_of(tx, organisation.id) if mailed else []}
             await tx.emit(organisation.id, OrganisationNeedsReauth.model_validate(lost))
         case _:
             await tx.emit(organisation.id, OrganisationDisconnected.model_validate(about | ended))

@@ -145,3 +145,4 @@ class Departures:
     async def _finish(self, db: Database, row: Document, token_set: TokenSet | None) -> None:
         if not await db.transact(leavings.finish, row, token_set.generation if token_set else None):
             raise XeroUnavailable("There are newer tokens.")
+        log.info("leaving.done", leaving_id=row["_id"], kind=row["kind"], provider_id=row["provider_id"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 
-from auth import admin, api, audit_store, browser, leaving_api, leaving_store, store, vault
+from auth import admin, api, audit_store, browser, leaving_api, leaving_store, restoring, store, vault
 from auth.auditor import Auditor
 from auth.clients import SharingClient
 from auth.departures import Departures
@@ -15,6 +17,7 @@ from auth.refresher import Refresher
 from auth.settings import Settings
 from auth.tokens import Tokens
 from auth.xero import Xero
+from common.backup import Keeping
 from common.crypto import KeyRing
 from common.erasure import Eraser
 from common.http import ServiceClient
@@ -52,4 +55,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "request_seconds": CALLBACK_SECONDS,
         },
         admin=(admin.router,),
+        keeping=Keeping(
+            left_out=frozenset({store.SIGN_INS, store.SESSIONS}),
+            by_itself=frozenset({audit_store.ANCHORS}),
+            settle=partial(restoring.settle, ring),
+        ),
     )

@@ -351,6 +351,13 @@ async def list_organisations(reader: Reader, ids: Sequence[str]) -> dict[str, Or
     return {document["_id"]: Organisation.model_validate(document) for document in found}
 
 
+async def list_organisation_ids(reader: Reader, after: str, limit: int) -> list[str]:
+    """A page of all organisations that something was told of, by id."""
+    where = {"_id": {"$gt": after}, "version": {"$gt": 0}}
+    found = await reader.collection(ORGANISATIONS).find(where, sort=[("_id", 1)], limit=limit, projection={"_id": 1})
+    return [document["_id"] for document in found]
+
+
 async def count_connected(reader: Reader) -> int:
     """The organisations Xero counts as connected to our app: one that only needs a new sign-in still is."""
     return int(await reader.collection(ORGANISATIONS).count({"state": {"$in": ["connected", "needs_reauth"]}}))

@@ -15,6 +15,7 @@ from notifier.models import About, Mail
 INVITATION_SECONDS = 24 * 3600
 RECONNECT_SECONDS = 24 * 3600
 TOO_LATE = "the mail server did not take it for a day"
+NOT_AGAIN = "not sent again after data was restored from a backup"
 
 
 async def queue_invitation(tx: Tx, event_id: str, invited: ClientInvited) -> None:
@@ -98,6 +99,12 @@ async def forget(db: Database, id: str, asked_at: datetime) -> None:
         await store.delete_mails(db, {"concerns": id, "state": {"$ne": "pending"}, "queued_at": {"$lt": asked_at}})
 
 
+async def settle_restored(db: Database) -> None:
+    """Mails that waited when a backup was taken may have left since: none of them is sent. What the mail server does is to be seen anew."""
+    await store.expire_waiting(db)
+    await store.forget_server(db)
+
+
 async def mark_sent(tx: Tx, row: Document, mail: Mail, now: datetime) -> None:
     """The mail server took it. Raises LeaseLost."""
     await store.finish_mail(tx, row, "sent")
@@ -115,7 +122,7 @@ async def mark_failed(tx: Tx, row: Document, mail: Mail, reason: str, now: datet
 async def mark_expired(tx: Tx, row: Document, mail: Mail, now: datetime) -> None:
     """Its time is over before the mail server took it. Raises LeaseLost."""
     await store.finish_mail(tx, row, "expired")
-    await _tell_failure(tx, mail, TOO_LATE, now)
+    await _tell_failure(tx, mail, NOT_AGAIN if row.get("before_restore") else TOO_LATE, now)
 
 
 async def mark_returned(tx: Tx, return_token: str, reason: str, now: datetime) -> Mail | None:

@@ -7,13 +7,18 @@ from typing import Any
 
 from common import claims
 from common.erasure import in_batches
+from common.ids import first_id
 from common.mongo import Database, Document, Index, Reader, Tx
+from common.restores import find_restored_at
 from notifier.models import PRIORITY, Kind, Mail
 
 MAILS, SHARES, ORGANISATIONS, SERVER = "mails", "shares", "organisations", "mail_server"
 SERVER_ID = "mail server"
 KEPT_SECONDS = 30 * 24 * 3600
 LEASE_SECONDS = 90.0
+BEFORE_RESTORE = {"before_restore": True, "expires_at": claims.IMMEDIATELY, "due_at": claims.IMMEDIATELY}
+TOLD_SINCE = 1_000_000
+"""More than what can have been told of the mail server since any backup."""
 ORDER = [("priority", 1), ("due_at", 1), ("_id", 1)]
 
 INDEXES = {
@@ -31,11 +36,14 @@ INDEXES = {
 
 
 async def add_mail(tx: Tx, mail: Mail, *, expires_at: datetime | None = None, lasts: float = 0) -> None:
-    """Queues a mail, once however often it is added. It expires at `expires_at`, or `lasts` seconds from the database's now."""
+    """Queues a mail, once however often it is added. It expires at `expires_at`, or `lasts` seconds from the database's now; at once
+    when its event was made before our data came back from a backup, for then it may have left before."""
+    restored_at = await find_restored_at(tx)
+    before_restore = restored_at is not None and mail.event_id < first_id("evt", restored_at)
     kept = {name: {"$literal": value} for name, value in mail.model_dump(exclude={"id"}).items()}
     end: Any = expires_at or {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": int(lasts)}}
     work = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 0, "reported": 0, "priority": mail.priority}
-    new = {**kept, **work, "expires_at": end, "queued_at": "$$NOW"}
+    new = {**kept, **work, "expires_at": end, "queued_at": "$$NOW"} | (BEFORE_RESTORE if before_restore else {})
     only_once = [{"$replaceWith": {"$cond": [{"$ifNull": ["$state", False]}, "$$ROOT", {"$mergeObjects": ["$$ROOT", new]}]}}]
     await tx.collection(MAILS).update_one({"_id": mail.id}, only_once, upsert=True)
 
@@ -118,6 +126,19 @@ async def note_connection(tx: Tx, organisation_id: str, version: int) -> bool:
     update = {"$max": {"version": version}}
     before = await tx.collection(ORGANISATIONS).find_one_and_update({"_id": organisation_id}, update, upsert=True, before=True)
     return before is None or before["version"] < version
+
+
+async def expire_waiting(db: Database) -> None:
+    """Whatever waits is over and will be told so."""
+    waiting = {"state": "pending", "before_restore": {"$ne": True}}
+    over = {"$set": BEFORE_RESTORE, "$unset": {"lease": "", "lease_until": ""}}
+    await in_batches(db, MAILS, waiting, lambda batch: db.collection(MAILS).update_many(batch, over))
+
+
+async def forget_server(db: Database) -> None:
+    """Nothing is known of the mail server; what is told of it next is newer than all that was told since a backup."""
+    known = [{"$set": {"since": None, "told": False, "version": {"$add": [{"$ifNull": ["$version", 0]}, TOLD_SINCE]}}}]
+    await db.collection(SERVER).update_one({"_id": SERVER_ID}, known, upsert=True)
 
 
 async def note_server_failure(tx: Tx, seconds: float, since: Any = "$$NOW") -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from common.backup import Keeping
 from common.erasure import Eraser
 from common.http import ServiceClient
 from common.identity import Signer
@@ -14,7 +15,7 @@ from portal.handlers import HANDLERS
 from portal.link_sender import LinkSender
 from portal.links import forget
 from portal.settings import Rings, Settings
-from portal.store import INDEXES
+from portal.store import BROWSERS, INDEXES, LIMITS, LINKS, MAIL_SERVER, SESSIONS, SIGN_IN_REQUESTS
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -31,4 +32,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         loops=[LinkSender(sharing, rings), Eraser(forget)],
         indexes=INDEXES,
         resources={"sharing": sharing, "rings": rings, "signer": signer},
+        keeping=Keeping(left_out=frozenset({SIGN_IN_REQUESTS, LINKS, SESSIONS, BROWSERS, LIMITS, MAIL_SERVER})),
     )

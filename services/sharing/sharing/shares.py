@@ -12,6 +12,7 @@ from common.contracts.sharing import ShareCreated, ShareEnded
 from common.crypto import KeyRing
 from common.identity import ProviderIdentity
 from common.ids import new_id
+from common.logging import get_logger
 from common.mongo import Tx
 from sharing import leaving_store, store
 from sharing.errors import EndDateOver, EndingAccess, InvalidShareAddress, OrganisationNotReady
@@ -19,6 +20,7 @@ from sharing.invitations import can_open, send_invitation
 from sharing.models import Actor, Contact, Mail, MailState, Policy, Share, contact_key
 
 Outcome = Literal["invited", "resent"]
+log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ async def tell_ended(tx: Tx, ended: Share) -> None:
         ended_at=ended.ended_at,
     )
     await tx.emit(ended.id, event)
+    log.info("share.ended", share_id=ended.id, organisation_id=ended.organisation_id, contact_id=ended.contact_id, reason=ended.reason)
     await leaving_store.keep_for_a_while(tx, ended.organisation_id, ended.contact_id)
 
 

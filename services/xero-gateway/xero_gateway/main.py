@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from common.backup import Keeping
 from common.erasure import Eraser
 from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
-from xero_gateway import admin, erasing
+from xero_gateway import admin, erasing, store
 from xero_gateway.api import router
 from xero_gateway.budget import Budget
+from xero_gateway.budget_store import BUDGETS
 from xero_gateway.clients import AccessTokens
 from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
 from xero_gateway.settings import Settings
-from xero_gateway.store import INDEXES
 from xero_gateway.syncer import Changes, FirstLoads, Reconciliation, Webhooks, WebhookWatch
 from xero_gateway.xero import Xero
 from xero_gateway.xero_calls import XeroCalls
@@ -42,7 +43,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day),
             Eraser(erasing.forget),
         ],
-        indexes=INDEXES,
+        indexes=store.INDEXES,
         resources={"budget": budget, "invoice_reader": InvoiceReader(xero), "xero": xero},
         admin=[admin.router],
+        keeping=Keeping(
+            left_out=frozenset({BUDGETS, store.PDFS, store.LIST_HEADS, store.LIST_PARTS}),
+            by_itself=frozenset({store.WEBHOOKS, store.ARRIVALS, store.MARKS}),
+        ),
     )
