@@ -172,7 +172,7 @@ class Inbox:
     """The simulated mailbox."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
+        self.http = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
 
     async def mails(self, to: str, subject: str = "") -> list[dict[str, Any]]:
         """Newest first."""

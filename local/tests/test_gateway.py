@@ -54,7 +54,7 @@ class Gateway:
         self.port, *ports = free_ports(4)
         self.ports = dict(zip(UPSTREAMS, ports, strict=True))
         self.log = folder / "caddy.log"
-        self.client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=10)
+        self.client = httpx.Client(base_url=f"http://localhost:{self.port}", timeout=30)
         self.environment = {
             **{"SITE_ADDRESS": f"http://:{self.port}", "SITE_BIND": "127.0.0.1", "SITE_HOST": "localhost"},
             **{"PUBLIC_URL": f"http://localhost:{self.port}", "PATH": os.environ["PATH"]},

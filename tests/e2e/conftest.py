@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from local.running import Running, attached, running
 
@@ -23,6 +23,7 @@ FLAGS = [
 ]
 """Without the flags about networking Chromium asks its maker's servers for things, which a test machine does not reach."""
 
+expect.set_options(timeout=30_000)  # a bound against hanging, far above what a busy machine takes
 
 SYSTEM = pytest.StashKey[Running]()
 

@@ -103,7 +103,7 @@ async def _relay(bus: Bus, db: Database) -> None:
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str) -> None:
     """Waits until it is so; a bound only against hanging for ever."""
-    for _ in range(600):
+    for _ in range(1200):
         if await check():
             return
         await asyncio.sleep(0.05)
@@ -258,7 +258,7 @@ async def test_a_service_cannot_publish_in_anothers_name_or_declare_anything(toy
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange("events", ensure=False)
         with pytest.raises(ChannelAccessRefused):
-            await exchange.publish(aio_pika.Message(b"x"), "left.thing.happened.v1", timeout=3)
+            await exchange.publish(aio_pika.Message(b"x"), "left.thing.happened.v1", timeout=30)
         other = await connection.channel()
         with pytest.raises(ChannelAccessRefused):
             await other.declare_queue("mine", durable=True, arguments=QUEUE_ARGUMENTS)
@@ -300,7 +300,7 @@ async def _publish_raw(toy: Toy, body: bytes, message_id: str) -> None:
     async with connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange("events", ensure=False)
-        await exchange.publish(aio_pika.Message(body, message_id=message_id), Happened.type, timeout=3)
+        await exchange.publish(aio_pika.Message(body, message_id=message_id), Happened.type, timeout=30)
 
 
 async def _is(toy: Toy, notes: dict[str, int]) -> bool:

@@ -56,7 +56,7 @@ async def test_many_writers_outside_transactions_do_not_stop_a_commit(database: 
 
     ending = asyncio.create_task(database.transact(end))
     views = [asyncio.create_task(view()) for _ in range(200)]
-    await asyncio.wait_for(ending, 30)
+    await asyncio.wait_for(ending, 60)
     assert await view() is False
     await asyncio.gather(*views)
 
@@ -107,4 +107,4 @@ async def test_a_commit_wakes_who_waits_for_a_change(database: Database) -> None
         await tx.collection(INBOX).count({})
 
     await database.transact(nothing)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)

@@ -92,7 +92,7 @@ async def toy_service(keys: Path, tmp_path: Path, **environment: str) -> AsyncIt
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield client
 
 
@@ -107,7 +107,7 @@ async def test_a_service_answers_and_ends_cleanly_finishing_what_it_began(
         await asyncio.sleep(0.3)
         toy.child.send_signal(signal.SIGTERM)
         assert (await slow).json() == {"answered": True}
-        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 60)
         assert toy.child.returncode == 0
         assert output.count(b"step begun") == output.count(b"step ended") > 0
 
@@ -133,7 +133,7 @@ async def test_workers_alone_serve_nothing_but_health(keys: Path, tmp_path: Path
         with pytest.raises(httpx.ConnectError):
             await http.get(f"{toy.url}/slow")
         toy.child.send_signal(signal.SIGTERM)
-        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 60)
         assert toy.child.returncode == 0
         assert b"step ended" in output
 
@@ -146,7 +146,7 @@ async def test_an_api_alone_works_nothing_off_and_needs_no_broker(
         await toy.ready(http)
         assert (await http.get(f"{toy.url}/slow")).json() == {"answered": True}
         toy.child.send_signal(signal.SIGTERM)
-        output, _ = await asyncio.wait_for(toy.child.communicate(), 20)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 60)
         assert toy.child.returncode == 0
         assert b"step" not in output
 
@@ -157,7 +157,7 @@ async def test_an_api_alone_works_nothing_off_and_needs_no_broker(
 )
 async def test_a_process_that_would_do_nothing_does_not_start(keys: Path, tmp_path: Path, told: dict[str, str], said: bytes) -> None:
     async with toy_service(keys, tmp_path, **told) as toy:
-        output, _ = await asyncio.wait_for(toy.child.communicate(), 30)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 60)
         assert toy.child.returncode not in (0, None)
         assert said in output
 
@@ -168,7 +168,7 @@ async def test_a_loop_that_fails_ends_the_process_with_an_error(
     async with toy_service(keys, tmp_path, MONGO_URL=mongo_url, MONGO_DATABASE=f"test-{new_id('t')}") as toy:
         await toy.ready(http)
         (tmp_path / "crash").touch()
-        output, _ = await asyncio.wait_for(toy.child.communicate(), 30)
+        output, _ = await asyncio.wait_for(toy.child.communicate(), 60)
         assert toy.child.returncode not in (0, None)
         assert b"the loop broke" in output
 

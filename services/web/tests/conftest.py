@@ -8,12 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from web.client_testing import a_browser
 from web.testing import SESSION, Upstream, a_site
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE_MS = 30_000
+"""A bound against hanging, far above what a busy machine takes."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
     context = await chromium.new_context(locale="en-NZ", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     await context.close()
 

@@ -55,7 +55,7 @@ async def served(app: Any, port: int) -> AsyncIterator[str]:
     await task
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 90) -> Any:
     """Waits until `check` answers something true, and gives it."""
     async with asyncio.timeout(seconds):
         while True:

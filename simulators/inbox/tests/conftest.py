@@ -57,7 +57,7 @@ class Simulator:
         message.set_content(text)
         if html:
             message.add_alternative(html, subtype="html")
-        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30) as client:
             client.send_message(message, from_addr="bounce@invoices.example", to_addrs=[to])
 
     def mails(self, **query: str) -> list[dict[str, object]]:
