@@ -17,7 +17,7 @@ LANGUAGES = ("root", "en")
 def main(service: str, wheels: Path, target: Path) -> None:
     folder = next(path for path in (Path("services") / service, Path("simulators") / service, Path(service)) if path.is_dir())
     parts = [folder, Path("libs/common")]
-    wanted = sorted({name for part in parts for name in project(part)["dependencies"] if not name.startswith("client-invoices-")})
+    wanted = sorted({name for part in parts for name in dependencies(part) if not name.startswith("client-invoices-")})
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--root-user-action=ignore"]
     subprocess.run([*pip, "--no-index", "--find-links", str(wheels), "--target", str(target), *wanted], check=True)
     for data in target.glob("babel/locale-data/*.dat"):
@@ -32,10 +32,10 @@ def main(service: str, wheels: Path, target: Path) -> None:
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(target)], check=True)
 
 
-def project(part: Path) -> dict[str, list[str]]:
-    """The [project] table of a part; one without direct dependencies fails here, as it should."""
-    table: dict[str, list[str]] = tomllib.loads((part / "pyproject.toml").read_text())["project"]
-    return table
+def dependencies(part: Path) -> list[str]:
+    """Direct dependencies of a part, its extras among them: an image can do everything. One without the list fails here, as it should."""
+    table = tomllib.loads((part / "pyproject.toml").read_text())["project"]
+    return [*table["dependencies"], *(name for extra in table.get("optional-dependencies", {}).values() for name in extra)]
 
 
 if __name__ == "__main__":

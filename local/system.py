@@ -51,7 +51,7 @@ PORTS = {
 }
 
 # What people may set in .env or the shell, and the only services that are told.
-PASSED_ON_TO_ALL = ("DEFAULT_TIME_ZONE",)
+PASSED_ON_TO_ALL = ("DEFAULT_TIME_ZONE", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PASSED_ON = {
     "auth": (
         *("XERO_CLIENT_ID", "XERO_CLIENT_SECRET", "XERO_SCOPES", "XERO_ISSUER", "XERO_AUTHORIZE_URL", "XERO_TOKEN_URL"),

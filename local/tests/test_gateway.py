@@ -18,6 +18,7 @@ import pytest
 from local.processes import free_ports
 from local.system import ROOT
 
+CORRELATION = "cor_01JD0000000000000000000000"
 UPSTREAMS = ("WEB_UPSTREAM", "AUTH_UPSTREAM", "XERO_GATEWAY_UPSTREAM")
 
 
@@ -38,6 +39,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = json.dumps(seen).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Correlation-Id", CORRELATION)
+        self.send_header("Location", "/s/canary")
+        self.send_header("Set-Cookie", "session=canary")
         self.end_headers()
         self.wfile.write(body)
 
@@ -67,6 +71,16 @@ class Gateway:
         seen = self.client.request(method, path, **request).raise_for_status().json()
         names = {port: name for name, port in self.ports.items()}
         return names[seen["port"]], seen["headers"]
+
+    def logged(self, uri: str) -> list[dict[str, Any]]:
+        """Lines of the access log whose address begins so, once there is one: Caddy writes it after the answer."""
+        for _ in range(200):
+            lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+            found = [line for line in lines if "request" in line and line["request"]["uri"].startswith(uri)]
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"no line about {uri}")
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +188,28 @@ def test_a_service_that_is_down_gets_a_calm_page_of_ours(gateway: Gateway) -> No
 
 
 def test_no_secret_of_an_address_or_header_is_logged(gateway: Gateway) -> None:
-    for path in ("/s/canary-link", "/i/canary-invitation", "/auth/xero/callback?code=canary-code", "/internal/canary"):
-        gateway.client.get(path, headers={"Cookie": "session=canary-cookie"})
+    secret = (
+        "/s/canary-link",
+        "/i/canary-invitation",
+        "//S/canary",
+        "/%73/canary",
+        "/auth/xero/callback?code=canary-code",
+        "/s/canary?canary",
+    )
+    for path in secret:
+        url = httpx.URL(f"http://localhost:{gateway.port}", raw_path=path.encode())
+        gateway.client.get(url, headers={"Cookie": "session=canary-cookie", "Referer": "http://localhost/s/canary"})
+    assert gateway.logged("/s/[hidden][hidden]"), "the last of them, so that the others were written"
     assert "canary" not in gateway.log.read_text()
+
+
+def test_a_request_is_one_line_with_the_reference_people_are_shown(gateway: Gateway) -> None:
+    gateway.client.get("/one/line?hidden", headers={"Cookie": "hidden"})
+    (line,) = gateway.logged("/one/line")
+    assert line["request"] == {
+        **{"method": "GET", "host": f"localhost:{gateway.port}", "proto": "HTTP/1.1"},
+        **{"uri": "/one/line[hidden]", "remote_ip": "127.0.0.0"},
+    }
+    assert line["status"] == 200
+    assert line["resp_headers"]["X-Correlation-Id"] == [CORRELATION]
+    assert {name.lower() for name in line["resp_headers"]} & {"set-cookie", "location"} == set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
 from local.running import Running, attached, running
+from tests.collector import Collector, collecting
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -36,7 +37,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session")
-async def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Running]:
+def collector() -> Iterator[Collector]:
+    """Where the system sends its traces."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, collector: Collector) -> AsyncIterator[Running]:
     """Everything `make up` starts, on ports and data of its own; or what runs already, if RUNNING_AT names its three addresses
 
     (product, inbox, back office, parted by spaces), for instance those docker-compose.yml publishes.
@@ -45,7 +53,8 @@ async def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.
         async with attached(*elsewhere.split()) as system:
             yield system
         return
-    async with running(tmp_path_factory.mktemp("system")) as system:
+    traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    async with running(tmp_path_factory.mktemp("system"), **traced) as system:
         pytestconfig.stash[SYSTEM] = system
         yield system
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import structlog
 
+from common import tracing
 from common.ids import new_id
 
 _correlation: ContextVar[str | None] = ContextVar("correlation_id", default=None)
@@ -22,6 +24,21 @@ def correlation_id() -> str:
 def causation_id() -> str | None:
     """The id of the event being handled, if one is."""
     return _causation.get()
+
+
+def carried() -> dict[str, Any]:
+    """What a row of work keeps of the click or event it comes from, for `resumed`."""
+    return {"correlation_id": correlation_id(), "traceparent": tracing.traceparent()}
+
+
+@contextmanager
+def resumed(row: Mapping[str, Any], name: str) -> Iterator[None]:
+    """Work on a row goes on under the id and in the trace it was stored with; `name` is its span's. Rows that carry nothing begin anew."""
+    with (
+        correlated(row.get("correlation_id") or new_id("cor")),
+        tracing.span(name, tracing.CONSUMER, parent=row.get("traceparent")),
+    ):
+        yield
 
 
 @contextmanager

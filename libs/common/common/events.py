@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from common import tracing
 from common.clock import utc_now
 from common.ids import new_id
 
@@ -71,7 +72,7 @@ Handlers = Mapping[type[EventData], Handler]
 
 
 def new_event(service: str, subject: str, data: D, *, correlation: str, causation: str | None = None) -> Event[D]:
-    """An envelope around `data`, made now by `service`."""
+    """An envelope around `data`, made now by `service`; `traceparent` is CloudEvents' extension for distributed tracing."""
     return Event[D](
         id=new_id("evt"),
         source=f"/client-invoices/{service}",
@@ -80,6 +81,7 @@ def new_event(service: str, subject: str, data: D, *, correlation: str, causatio
         time=utc_now(),
         correlationid=correlation,
         causationid=causation,
+        traceparent=tracing.traceparent(),
         data=data,
     )
 

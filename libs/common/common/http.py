@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common import tracing
 from common.clock import utc_now
 from common.correlation import correlated, correlation_id
 from common.deadlines import deadline, remaining
@@ -38,6 +39,7 @@ above all, never queues behind hundreds of people who are reading. Waiting for X
 CORRELATION = "x-correlation-id"
 DEADLINE = "x-deadline-ms"
 PROBLEM = "application/problem+json"
+READ_AT_THE_EDGE = (CORRELATION.encode(), DEADLINE.encode(), b"traceparent")
 log = get_logger()
 
 
@@ -158,9 +160,14 @@ class ServiceClient:
             CORRELATION: correlation_id(),
             DEADLINE: str(int(seconds * 1000)),
         }
+        called = f"{method} {self.audience}"
         try:
-            async with self._while_calling():
-                answer = await self._ask(method, path, headers=headers, **content)
+            with tracing.span(called, tracing.CLIENT, http__request__method=method, server__address=self.audience):
+                if carrier := tracing.traceparent():
+                    headers["traceparent"] = carrier
+                async with self._while_calling():
+                    answer = await self._ask(method, path, headers=headers, **content)
+                tracing.answered(called, answer.status_code)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self.audience} does not answer.", code=f"{self.audience}_unavailable") from error
         if answer.is_success:
@@ -252,13 +259,15 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"x-correlation-id", b"x-deadline-ms")}
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in READ_AT_THE_EDGE}
         correlation = headers.get(b"x-correlation-id", "")
         if not (correlation.startswith("cor_") and len(correlation) == 30 and correlation[4:].isalnum()):
             correlation = new_id("cor")
         limit = headers.get(b"x-deadline-ms", "")
         seconds = min(int(limit) / 1000, CALL_SECONDS) if limit.isdigit() else self._limit(scope)
-        with correlated(correlation), deadline(seconds):
+        above = headers.get(b"traceparent")
+        method = scope["method"]
+        with correlated(correlation), deadline(seconds), tracing.span(method, tracing.SERVER, parent=above, http__request__method=method):
             if scope["method"] not in ("GET", "HEAD"):
                 await self._answer(scope, receive, send, correlation)
                 return
@@ -295,6 +304,7 @@ class Edge:
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             REQUESTS.labels(scope["method"], route, str(status or 500)).observe(time.monotonic() - began)
+            tracing.answered(f"{scope['method']} {route}", status or 500, http__route=route)
 
 
 def _identity(request: Request) -> Identity:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from common import claims
+from common import claims, tracing
 from common.clock import utc_now
 from common.correlation import correlated
 from common.deadlines import deadline
@@ -145,7 +145,11 @@ async def _handle(db: Database, handlers: Handlers, row: Document, event: Event[
         await _park(db, row, "The process ended during every attempt.")
         return
     try:
-        with correlated(event.correlationid, event.id), deadline(HANDLER_SECONDS):
+        with (
+            correlated(event.correlationid, event.id),
+            deadline(HANDLER_SECONDS),
+            tracing.span(f"handle {event.type}", tracing.CONSUMER, parent=event.traceparent),
+        ):
             await db.transact(_apply, handlers, event, row)
         EVENTS_HANDLED.labels(event.type, "done").inc()
     except claims.LeaseLost:

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from common.tracing import add_trace_id
+
 FORBIDDEN = re.compile(r"token|secret|password|authorization|cookie|code$|link|email|address|body|sealed|session|invitation", re.IGNORECASE)
 """Names whose values never reach a log line. Ids are fine: they open nothing."""
 
@@ -28,6 +30,7 @@ def configure(service: str, level: str = "info") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            add_trace_id,
             redact,
             structlog.processors.JSONRenderer(),
         ],

@@ -222,6 +222,7 @@ class Tx:
                 "attempts": 0,
                 "reported": 0,
                 **({"about": data.about} if data.about else {}),
+                **({"traceparent": event.traceparent} if event.traceparent else {}),
             }
         )
         self.emitted += 1

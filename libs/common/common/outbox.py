@@ -6,7 +6,7 @@ import asyncio
 
 from aio_pika.exceptions import AMQPError, PublishError
 
-from common import claims
+from common import claims, tracing
 from common.bus import Bus
 from common.events import CONTENT_TYPE
 from common.logging import get_logger
@@ -74,7 +74,8 @@ async def publish_pending(db: Database, bus: Bus) -> int:
 async def _publish(bus: Bus, row: Document) -> str:
     """sent, returned (nobody is bound) or unknown (no answer: the same id goes again, the receiver's inbox drops a double)."""
     try:
-        await bus.publish(row["type"], row["body"].encode(), message_id=row["_id"], content_type=CONTENT_TYPE)
+        with tracing.span(f"publish {row['type']}", tracing.PRODUCER, parent=row.get("traceparent")):
+            await bus.publish(row["type"], row["body"].encode(), message_id=row["_id"], content_type=CONTENT_TYPE)
     except PublishError:
         EVENTS_RETURNED.labels(row["type"]).inc()
         log.error("event.returned", type=row["type"], event_id=row["_id"], attempts=row["attempts"])

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import admin as common_admin
-from common import backup, erasure, http, inbox, logging, outbox, restores
+from common import backup, erasure, http, inbox, logging, outbox, restores, tracing
 from common.bus import Bus
 from common.errors import Unavailable
 from common.events import Handlers
@@ -184,8 +184,12 @@ def main(create_app: Callable[[], FastAPI]) -> None:
     app = create_app()
     settings: ServiceSettings = app.state.settings
     logging.configure(app.title, settings.log_level)
-    with asyncio.Runner(loop_factory=_loop_factory) as runner:
-        runner.run(serve(app))
+    tracing.configure(app.title, settings.otel_exporter_otlp_endpoint)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory) as runner:
+            runner.run(serve(app))
+    finally:
+        tracing.close()
 
 
 async def serve(app: FastAPI) -> None:

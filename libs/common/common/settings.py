@@ -42,6 +42,9 @@ class ServiceSettings(BaseSettings):
     default_time_zone: str = "Pacific/Auckland"
     """Decides what is due today, and how times are written, where Xero does not tell an organisation's own time zone."""
 
+    otel_exporter_otlp_endpoint: str | None = None
+    """A collector that speaks OTLP over HTTP, such as http://collector:4318; none: no traces."""
+
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 
     @classmethod

@@ -20,10 +20,9 @@ from prometheus_client import Gauge
 
 from common import claims
 from common.clock import utc_now
-from common.correlation import correlated
+from common.correlation import resumed
 from common.crypto import KeyMissing, KeyRing, Unreadable, unseal
 from common.deadlines import deadline
-from common.ids import new_id
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, Document
 from notifier import mail_server, mails, store
@@ -109,7 +108,7 @@ class Mailer:
     async def _send(self, db: Database, row: Document) -> None:
         """One try of one mail. A mail that is no longer ours was dropped, or another process took over: nothing is recorded then."""
         mail = Mail.model_validate(row)
-        with correlated(new_id("cor")), deadline(SEND_SECONDS), suppress(claims.LeaseLost, DatabaseUnavailable):
+        with resumed(row, f"send {mail.kind} mail"), deadline(SEND_SECONDS), suppress(claims.LeaseLost, DatabaseUnavailable):
             try:
                 sent = await self._try(db, row, mail)
             except NotNow as reason:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from common import claims
+from common.correlation import carried
 from common.erasure import in_batches
 from common.ids import first_id
 from common.mongo import Database, Document, Index, Reader, Tx
@@ -43,7 +44,7 @@ async def add_mail(tx: Tx, mail: Mail, *, expires_at: datetime | None = None, la
     kept = {name: {"$literal": value} for name, value in mail.model_dump(exclude={"id"}).items()}
     end: Any = expires_at or {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": int(lasts)}}
     work = {"state": "pending", "due_at": claims.IMMEDIATELY, "attempts": 0, "reported": 0, "priority": mail.priority}
-    new = {**kept, **work, "expires_at": end, "queued_at": "$$NOW"} | (BEFORE_RESTORE if before_restore else {})
+    new = {**kept, **work, **carried(), "expires_at": end, "queued_at": "$$NOW"} | (BEFORE_RESTORE if before_restore else {})
     only_once = [{"$replaceWith": {"$cond": [{"$ifNull": ["$state", False]}, "$$ROOT", {"$mergeObjects": ["$$ROOT", new]}]}}]
     await tx.collection(MAILS).update_one({"_id": mail.id}, only_once, upsert=True)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from common.claims import LeaseLost
-from common.correlation import correlated
+from common.correlation import resumed
 from common.crypto import unseal
 from common.deadlines import deadline
 from common.errors import Unavailable
@@ -66,7 +66,7 @@ class LinkSender:
     async def _answer(self, db: Database, row: Document) -> None:
         """Answers one request, or gives it back: soon while something is away, which counts no attempt, until nobody waits for it."""
         try:
-            with correlated(row["correlation_id"]), deadline(WORK_SECONDS):
+            with resumed(row, "answer sign-in request"), deadline(WORK_SECONDS):
                 await self._make_or_leave(db, row)
         except LeaseLost:
             log.warning("sign_in_request.lease_lost", request_id=row["_id"])

@@ -67,6 +67,7 @@ class SignInRequest(Stored):
     browser: str
     agent: str
     correlation_id: str
+    traceparent: str | None = None
     asked_at: datetime
     code_until: datetime
     code_tries: int = 0

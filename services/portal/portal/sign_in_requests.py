@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from common.correlation import correlation_id
+from common.correlation import carried
 from common.crypto import digest, seal
 from common.ids import new_id
 from common.mongo import Reader, Tx
@@ -53,7 +53,7 @@ async def ask_for_link(tx: Tx, asked: Asked, rings: Rings) -> None:
         subject=subject_of(rings, asked.email) if asked.email else rings.codes.hmac(f"subject:{asked.kind}:{asked.value}".encode()),
         browser=asked.browser,
         agent=asked.agent,
-        correlation_id=correlation_id(),
+        **carried(),
         asked_at=now,
         code_until=now + timedelta(minutes=LINK_MINUTES),
         **_destination(asked, rings, request_id),

@@ -8,6 +8,7 @@ from typing import Any
 
 from common import claims
 from common.contracts.xero_gateway import SHAREABLE
+from common.correlation import carried
 from common.erasure import in_batches
 from common.ids import new_id
 from common.mongo import Database, Document, Filter, Index, Indexes, Reader, Tx
@@ -108,7 +109,7 @@ async def find_load(reader: Reader, organisation_id: str, load_id: str) -> Load 
 
 async def add_load(tx: Tx, organisation_id: str, contact_id: str, load_id: str, state: str) -> None:
     """Does nothing when the load is there."""
-    row = {**NEW_WORK, "state": state, "organisation_id": organisation_id, "contact_id": contact_id}
+    row = {**NEW_WORK, **carried(), "state": state, "organisation_id": organisation_id, "contact_id": contact_id}
     await tx.collection(LOADS).update_one({"_id": load_id}, {"$setOnInsert": row}, upsert=True)
 
 

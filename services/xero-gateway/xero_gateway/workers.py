@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from common import claims
+from common.correlation import resumed
 from common.errors import ServiceError
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, Document
@@ -58,7 +59,8 @@ async def _run(db: Database, collection: str, work: Work, rows: list[Document]) 
     """Whatever goes wrong with one organisation's rows, the others go on; these are tried again later."""
     renewing = asyncio.create_task(_renew(db, collection, rows))
     try:
-        await work(db, rows)
+        with resumed(rows[0], f"work on {collection}"):
+            await work(db, rows)
     except claims.LeaseLost:
         log.info("work.lease_lost", collection=collection)
     except DatabaseUnavailable:
