@@ -10,20 +10,9 @@ from client_invoices.installation import CALLS, SERVICES, SERVICES_ON_THE_BUS
 from local import mongod
 from local.processes import free_ports, is_free
 from local.rabbitmq import Broker
+from local.replicas import INSIDE, Part, addresses, replicated
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Part:
-    """One process. `after` names what must be ready before it starts; a module is run with `python -m` in its folder's package."""
-
-    name: str
-    port: str
-    after: tuple[str, ...] = ()
-    module: str = ""
-    folder: str = ""
-    ready_path: str = "/readyz"
 
 
 STORES = ("mongod", "rabbitmq")
@@ -94,7 +83,13 @@ class System:
         """The parts this run starts: no simulator takes the place of something real."""
         left_out = {"xero"} if self.real_xero else set()
         left_out |= {"inbox"} if self.settings.get("SMTP_HOST") else set()
-        return tuple(part for part in PARTS if part.name not in left_out)
+        parts = [part for part in PARTS if part.name not in left_out]
+        return tuple(replicated(parts, SERVICES, self.replicas) if self.replicas > 1 else parts)
+
+    @property
+    def replicas(self) -> int:
+        """How often every service runs."""
+        return int(self.settings.get("REPLICAS") or 1)
 
     @property
     def public_url(self) -> str:
@@ -124,35 +119,46 @@ class System:
     def local_url(self, port: str) -> str:
         return f"http://127.0.0.1:{self.ports[port]}"
 
+    def service_url(self, service: str) -> str:
+        """Where a service answers calls of others."""
+        host = INSIDE if self.replicas > 1 else "127.0.0.1"
+        return f"http://{host}:{self.ports[f'{setting_name(service)}_PORT']}"
+
     def ready_url(self, part: Part) -> str:
         """Where a part says that it is ready: services on their second port."""
-        port = part.port.replace("_PORT", "_HEALTH_PORT") if part.name in SERVICES else part.port
-        return self.local_url(port) + part.ready_path
+        port = part.port.replace("_PORT", "_HEALTH_PORT") if self.service_of(part) else part.port
+        return f"http://{part.host}:{self.ports[port]}{part.ready_path}"
+
+    def service_of(self, part: Part) -> str | None:
+        """Which service a part is a process of, if any."""
+        return part.service or (part.name if part.name in SERVICES else None)
 
     def environment(self, part: Part) -> dict[str, str]:
         """What a part is told beyond what every process inherits."""
-        if part.name in SERVICES:
-            return self.service_environment(part)
-        return {"xero": self.simulator_environment, "inbox": self.inbox_environment, "gateway": self.gateway_environment}[part.name](part)
+        if service := self.service_of(part):
+            return self.service_environment(part, service)
+        special = {"xero": self.simulator_environment, "inbox": self.inbox_environment}
+        special |= {"gateway": self.gateway_environment, "inside": self.inside_environment}
+        return special[part.name](part)
 
-    def service_environment(self, part: Part) -> dict[str, str]:
+    def service_environment(self, part: Part, service: str) -> dict[str, str]:
         """The settings all services share, then its own."""
         told = {
             "ENVIRONMENT": "development",
             "PUBLIC_URL": self.public_url,
-            "LISTEN_HOST": "127.0.0.1",
+            "LISTEN_HOST": part.host,
             "PORT": str(self.ports[part.port]),
             "HEALTH_PORT": str(self.ports[part.port.replace("_PORT", "_HEALTH_PORT")]),
-            "KEYS_DIR": str(self.data / "keys" / part.name),
+            "KEYS_DIR": str(self.data / "keys" / service),
             "PUBLIC_KEYS_DIR": str(self.data / "keys" / "public"),
             "LOG_LEVEL": self.settings.get("LOG_LEVEL") or "info",
         }
-        if part.name in SERVICES_ON_THE_BUS:
-            told |= {"MONGO_URL": mongod.url(self.ports["MONGO_PORT"]), "RABBITMQ_URL": self.broker.amqp_url(part.name)}
-        told |= {f"{setting_name(other)}_URL": self.local_url(f"{setting_name(other)}_PORT") for other in CALLS.get(part.name, ())}
-        names = (*PASSED_ON_TO_ALL, *PASSED_ON.get(part.name, ()))
+        if service in SERVICES_ON_THE_BUS:
+            told |= {"MONGO_URL": mongod.url(self.ports["MONGO_PORT"]), "RABBITMQ_URL": self.broker.amqp_url(service)}
+        told |= {f"{setting_name(other)}_URL": self.service_url(other) for other in CALLS.get(service, ())}
+        names = (*PASSED_ON_TO_ALL, *PASSED_ON.get(service, ()))
         chosen = {name: self.settings[name] for name in names if self.settings.get(name)}
-        return told | self.simulated(part.name) | chosen
+        return told | self.simulated(service) | chosen | part.told
 
     def simulated(self, service: str) -> dict[str, str]:
         """How a service finds the simulators; nothing where the real thing is used, whose addresses are the service's own defaults."""
@@ -215,12 +221,29 @@ class System:
             "SITE_BIND": "127.0.0.1",
             "SITE_HOST": self.public_host,
             "PUBLIC_URL": self.public_url,
-            "AUTH_UPSTREAM": f"127.0.0.1:{self.ports['AUTH_PORT']}",
-            "XERO_GATEWAY_UPSTREAM": f"127.0.0.1:{self.ports['XERO_GATEWAY_PORT']}",
-            "WEB_UPSTREAM": f"127.0.0.1:{self.ports['WEB_PORT']}",
+            **{f"{setting_name(service)}_UPSTREAM": self.replicas_of(service) for service in ("auth", "xero-gateway", "web")},
+            **(self.checked_by_gateway() if self.replicas > 1 else {}),
             **{name: self.settings[name] for name in ("TRUSTED_PROXIES",) if self.settings.get(name)},
             **{"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)},
         }
+
+    def checked_by_gateway(self) -> dict[str, str]:
+        """Has the gateway ask each replica whether it is ready."""
+        return {"UPSTREAM_CHECKS": "replicas", **{name: str(port) for name, port in self.ports.items() if name.endswith("_HEALTH_PORT")}}
+
+    def inside_environment(self, part: Part) -> dict[str, str]:
+        """For local/inside.Caddyfile."""
+        home = self.data / part.name
+        called = {other for all_called in CALLS.values() for other in all_called}
+        return {
+            "INSIDE": part.host,
+            **{name: str(port) for name, port in self.ports.items()},
+            **{f"{setting_name(service)}_REPLICAS": self.replicas_of(service) for service in called},
+            **{"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)},
+        }
+
+    def replicas_of(self, service: str) -> str:
+        return addresses(self.ports[f"{setting_name(service)}_PORT"], self.replicas)
 
 
 def uses_real_xero(settings: Mapping[str, str]) -> bool:

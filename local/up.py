@@ -22,8 +22,9 @@ from local import mongod, rabbitmq, topology
 from local.display import Display, shown
 from local.processes import end_leftover, plain_environment, write_atomically
 from local.rabbitmq import ADMIN
+from local.replicas import Part
 from local.supervisor import Program, Status, Supervisor
-from local.system import PASSED_ON, PORTS, ROOT, Part, PortTaken, System, choose_ports
+from local.system import PASSED_ON, PORTS, ROOT, PortTaken, System, choose_ports
 
 LOG_KEPT = 10_000_000  # bytes; a longer log starts again at the next start
 
@@ -204,7 +205,7 @@ def programs(system: System, http: httpx.AsyncClient) -> list[Program]:
 
 def program(part: Part, system: System, http: httpx.AsyncClient) -> Program:
     """A service, a simulator or the gateway: started with its own settings, ready when it answers 200."""
-    caddyfile = str(ROOT / "deploy" / "gateway" / "Caddyfile")
+    caddyfile = str(ROOT / "local" / "inside.Caddyfile" if part.name == "inside" else ROOT / "deploy" / "gateway" / "Caddyfile")
     command = [sys.executable, "-m", part.module] if part.module else ["caddy", "run", "--config", caddyfile, "--adapter", "caddyfile"]
     url, headers = system.ready_url(part), {"Host": system.public_host}
 
@@ -256,6 +257,7 @@ def inherited(source: Mapping[str, str]) -> dict[str, str]:
     ours = {
         "RESET",
         "DEMO",
+        "REPLICAS",
         "DATA_DIR",
         *PORTS,
         *("PORTS", "MONGO_URL", "RABBITMQ_URL"),

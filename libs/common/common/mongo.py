@@ -25,7 +25,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.errors import CollectionInvalid, DuplicateKeyError, PyMongoError
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -49,6 +49,9 @@ WRITES_AT_ONCE = 24
 MAJORITY = WriteConcern(w="majority", j=True)
 IMMEDIATELY = datetime(1970, 1, 1, tzinfo=UTC)
 """`due_at` of new work: due by any clock, so that a service whose clock runs ahead delays nothing. Ids keep the order."""
+
+NAMESPACE_EXISTS = 48
+"""The server's error code for a collection that is there. Source: MongoDB's list of error codes."""
 
 OUTBOX = "outbox"
 INBOX = "inbox"
@@ -330,10 +333,19 @@ class Database:
         existing = set(await _within_deadline(self._database.list_collection_names, False))
         for name, wanted in ((f"{self._prefix}{name}", wanted) for name, wanted in indexes.items()):
             if name not in existing:
-                with suppress(CollectionInvalid):
-                    await self._database.create_collection(name)
+                await self._create(name)
             for index in wanted:
                 await self._database[name].create_index(index.keys, **index.options)
+
+    async def _create(self, name: str) -> None:
+        """Another replica that starts at the same moment may be first; the driver and the server say so in two ways."""
+        try:
+            await self._database.create_collection(name)
+        except CollectionInvalid:
+            return
+        except OperationFailure as error:
+            if error.code != NAMESPACE_EXISTS:
+                raise
 
     async def moment(self) -> str:
         """The newest moment whose writes are all safe, as `read_raw` takes it."""
