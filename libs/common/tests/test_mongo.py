@@ -26,6 +26,12 @@ async def test_concurrent_transactions_on_one_document_all_take_effect(database:
     assert await database.collection("counters").find_one({"_id": "c"}) == {"_id": "c", "n": 30}
 
 
+async def test_replicas_that_start_at_the_same_moment_make_their_collections_together(database: Database) -> None:
+    wanted = {f"things-{number}": [Index(("name", 1), unique=True)] for number in range(10)}
+    await asyncio.gather(*(database.prepare(wanted) for _ in range(8)))
+    assert set(wanted) <= set(await database.client[database._database.name].list_collection_names())
+
+
 async def test_a_unique_violation_names_its_fields_and_rolls_back(database: Database) -> None:
     await database.prepare({"people": [Index(("email", 1), unique=True)], "log": []})
 
