@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.contracts.invoice_lists import VIEWS, InvoiceList, View, list_invoices
+from common.contracts.invoice_lists import VIEWS, Chosen, InvoiceList, View, list_as_client, list_invoices
 from common.contracts.xero_gateway import InvoiceSummary, Settlement
 
 TODAY = date(2026, 11, 20)
@@ -105,7 +105,7 @@ def test_what_a_share_would_show_and_leave_out_covers_every_invoice_once() -> No
         {"currency": "NZD", "total": 70_000, "to_pay": 34_000},
         {"currency": "USD", "total": 10_000, "to_pay": 10_000},
     ]
-    assert found.left_out.model_dump() == {"draft": 1, "bill": 1, "voided": 1, "deleted": 2, "earlier": 0}
+    assert found.left_out.model_dump() == {"draft": 1, "bill": 1, "voided": 1, "deleted": 2, "earlier": 0, "awaiting": 0}
     assert found.shareable.count + sum(found.left_out.model_dump().values()) == len(MIXED)
 
 
@@ -186,4 +186,19 @@ def test_without_invoices_every_figure_is_nothing() -> None:
 def test_every_view_is_counted_as_it_lists() -> None:
     counts = list_invoices(MIXED, TODAY).counts.model_dump()
     for view in VIEWS:
-        assert list_invoices(MIXED, TODAY, view=view).total == counts["unpaid" if view == "to_pay" else view]
+        if view != "shareable":  # a choice of invoices, no view of people's
+            assert list_invoices(MIXED, TODAY, view=view).total == counts["unpaid" if view == "to_pay" else view]
+
+
+def test_what_is_chosen_is_counted_and_what_a_client_sees_of_it_is_nothing_else() -> None:
+    invoices = [an_invoice("old", date=TODAY - timedelta(days=9)), an_invoice("new", date=TODAY), an_invoice("waits", status="SUBMITTED")]
+    drafts = [an_invoice("draft", status="DRAFT"), an_invoice("gone", status="VOIDED")]
+    everything = [*invoices, *drafts]
+    hiding = Chosen(hides_awaiting=True)
+    assert list_invoices(everything, TODAY).shareable.count == 3
+    hidden = list_invoices(everything, TODAY, view="shareable", chosen=hiding)
+    assert (hidden.shareable.count, hidden.left_out.awaiting, set(numbers(hidden))) == (2, 1, {"old", "new"})
+    picked = Chosen(picked=frozenset({invoices[0].invoice_id, drafts[0].invoice_id}))
+    assert list_invoices(everything, TODAY, page=3, chosen=picked).shareable.count == 1
+    seen = list_as_client(everything, TODAY, Chosen(dated_from=TODAY - timedelta(days=1), hides_awaiting=True), view="all")
+    assert (numbers(seen), seen.counts.all, seen.left_out.draft) == (["new"], 1, 0)

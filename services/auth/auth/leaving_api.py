@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from auth.departures import Departures
 from auth.leavings import Affected
 from auth.models import LeavingKind
 from common.crypto import digest
-from common.errors import NotFound
+from common.errors import NotFound, Unavailable
 from common.http import Db, caller
 from common.identity import CallerIdentity
 from common.mongo import Database
@@ -40,12 +41,13 @@ class Choice(AskedOrganisation):
 
 
 class AffectedView(BaseModel):
-    """An organisation, its live accesses, while all are being ended how many there were at first, and how many colleagues work in it."""
+    """An organisation, its live accesses (None while sharing cannot count them), while all are being ended how many there were at
+    first, and how many colleagues work in it."""
 
     organisation_id: str
     name: str
     connected: bool
-    accesses: int
+    accesses: int | None
     ending: int | None
     colleagues: int
 
@@ -74,11 +76,14 @@ class Left(BaseModel):
 
 @router.post("/look")
 async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db: Db) -> LeavingView:
-    """401, 404 as identify; 503 when sharing does not say what there is to end."""
+    """401, 404 as identify. Without sharing everything but the accesses is told."""
     found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
     affected = await leavings.affected_by(db, found.provider.id, found.organisations)
-    accesses = await _sharing(request).look([each.organisation.id for each in affected]) if affected else {}
-    views = [_view(each, accesses[each.organisation.id]) for each in affected]
+    accesses: dict[str, Accesses] = {}
+    if affected:
+        with contextlib.suppress(Unavailable):
+            accesses = await _sharing(request).look([each.organisation.id for each in affected])
+    views = [_view(each, accesses.get(each.organisation.id)) for each in affected]
     rows = await leaving_store.list_under_way(db, found.provider.id)
     here = next((row for row in rows if row["kind"] == "delete" or row["organisation_id"] == asked.organisation_id), None)
     return LeavingView(
@@ -112,13 +117,13 @@ async def _opens(db: Database, provider_id: str, organisation_id: str) -> bool:
     return organisation_id in {organisation.id for organisation in await list_openable(db, provider_id)}
 
 
-def _view(affected: Affected, accesses: Accesses) -> AffectedView:
+def _view(affected: Affected, accesses: Accesses | None) -> AffectedView:
     return AffectedView(
         organisation_id=affected.organisation.id,
         name=affected.organisation.name,
         connected=affected.organisation.state != "disconnected",
-        accesses=accesses.live,
-        ending=accesses.ending,
+        accesses=accesses and accesses.live,
+        ending=accesses and accesses.ending,
         colleagues=affected.colleagues,
     )
 

@@ -368,6 +368,7 @@ async def test_without_sharing_nothing_is_done_and_the_account_is_still_there(
     for kind in ("end_access", "delete"):
         answer = await choose(browser, kind)
         assert (answer.status_code, answer.json()["code"]) == (503, "sharing_unavailable")
+    assert (await look(browser))["organisation"]["accesses"] is None
     await go_on(auth)
     assert await count(auth, leaving_store.LEAVINGS) == 0
     assert (await browser.identify(KOWHAI_ID)).json()["organisation"]["state"] == "connected"

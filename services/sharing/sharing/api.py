@@ -11,14 +11,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field, StringConstraints
 
-from common.contracts.invoice_lists import InvoiceList, View
+from common.contracts.invoice_lists import MOST_PICKED, InvoiceList, View
 from common.crypto import KeyRing
 from common.errors import NotFound, ServiceError
 from common.http import CurrentProvider, Db, Now, caller
 from common.identity import CallerIdentity, ProviderIdentity
 from common.mongo import Database
-from sharing import contacts, invitations, merges, previews, share_views, shares, store
-from sharing.client_views import OneInvoice, SenderInvoices
+from sharing import contacts, invitations, merges, share_views, shares, store
 from sharing.contacts import SharedClients
 from sharing.errors import InvalidShareAddress
 from sharing.invitations import PressedInvitation
@@ -238,7 +237,7 @@ async def invite_clients(
     time_zone: DefaultTimeZone,
 ) -> InviteAnswer:
     """Each address in its own transaction, with a result of its own. What stops the first one is the answer to all."""
-    _require_uuid(contact_id)
+    require_uuid(contact_id)
     policy = Policy(from_date=wanted.from_date, invoice_ids=wanted.invoice_ids)
     terms = Terms(policy, wanted.ends_on, time_zone)
     results: dict[str, Invited] = {}
@@ -274,9 +273,12 @@ async def list_stored_invoices(
     date_from: date | None = None,
     date_to: date | None = None,
     shared_from: date | None = None,
+    picked: Annotated[list[str] | None, Query(max_length=MOST_PICKED)] = None,
 ) -> InvoiceList:
-    wanted = {**wanted_list(view, search, page, date_from, date_to), "shared_from": shared_from}
-    return await contacts.list_stored_invoices(db, provider.organisation_id, contact_id, wanted, now, time_zone)
+    """`shared_from` and `picked`: what a share would show is counted beside the rows."""
+    wanted = wanted_list(view, search, page, date_from, date_to)
+    policy = Policy(from_date=shared_from, invoice_ids=tuple(picked) if picked else None)
+    return await contacts.list_stored_invoices(db, provider.organisation_id, contact_id, policy, wanted, now, time_zone)
 
 
 @router.get("/organisations/{organisation_id}/contacts/{contact_id}/invoices/{invoice_id}")
@@ -289,31 +291,6 @@ async def show_stored_invoice(
 @router.get("/organisations/{organisation_id}/shares/{share_id}/viewings")
 async def list_viewings(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> Viewings:
     return Viewings(viewings=await share_views.list_viewings(db, provider, share_id))
-
-
-@router.get("/organisations/{organisation_id}/shares/{share_id}/preview")
-async def preview_sender(
-    organisation_id: str,
-    share_id: str,
-    provider: CurrentProvider,
-    db: Db,
-    now: Now,
-    time_zone: DefaultTimeZone,
-    view: View = "to_pay",
-    search: Search = "",
-    page: Page = 1,
-    date_from: date | None = None,
-    date_to: date | None = None,
-) -> SenderInvoices:
-    wanted = wanted_list(view, search, page, date_from, date_to)
-    return await previews.preview_sender(db, provider, share_id, wanted, now, time_zone)
-
-
-@router.get("/organisations/{organisation_id}/shares/{share_id}/preview/{invoice_id}")
-async def preview_invoice(
-    organisation_id: str, share_id: str, invoice_id: str, provider: CurrentProvider, db: Db, now: Now, time_zone: DefaultTimeZone
-) -> OneInvoice:
-    return await previews.preview_invoice(db, provider, share_id, invoice_id, now, time_zone)
 
 
 # ── for portal
@@ -363,7 +340,7 @@ def _address_or_none(text: str) -> str | None:
         return None
 
 
-def _require_uuid(contact_id: str) -> None:
+def require_uuid(contact_id: str) -> None:
     """Xero's ids are UUIDs in lower case; anything else is as unknown as a contact that does not exist."""
     try:
         known = str(UUID(contact_id)) == contact_id

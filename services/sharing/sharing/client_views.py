@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from common.contracts.invoice_lists import InvoiceList, InvoiceRow, list_invoices
+from common.contracts.timelines import Happening, timeline
 from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound
 from common.mongo import Database, Document
@@ -18,7 +19,6 @@ from sharing import snapshot_store, store
 from sharing.models import Contact, Doing, Organisation, Share
 from sharing.organisations import today_of
 from sharing.shares import decline_share
-from sharing.timelines import Happening, timeline
 
 SHOWN_AT_HOME = 5
 Contacts = Mapping[tuple[str, str], Contact]
@@ -162,7 +162,7 @@ async def read_invoice(db: Database, share: Share, invoice_id: str, now: datetim
         standing=invoice.standing(today),
         today=today,
         as_of=sender.as_of or snapshot.read_at,
-        timeline=timeline(versions),
+        timeline=timeline([version.invoice for version in versions]),
     )
 
 

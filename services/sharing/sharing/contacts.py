@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from common.contracts.invoice_lists import InvoiceList, list_invoices
+from common.contracts.invoice_lists import Chosen, InvoiceList, list_invoices
 from common.contracts.xero_gateway import ContactChanged
 from common.errors import NotFound
 from common.mongo import Database, Tx
 from sharing import snapshot_store, store
-from sharing.models import Organisation
+from sharing.models import Organisation, Policy
 from sharing.organisations import today_of
 
 
@@ -55,9 +55,18 @@ async def list_clients(db: Database, organisation_id: str, search: str, page: in
 
 
 async def list_stored_invoices(
-    db: Database, organisation_id: str, contact_id: str, wanted: Mapping[str, Any], now: datetime, default_time_zone: str
+    db: Database,
+    organisation_id: str,
+    contact_id: str,
+    policy: Policy,
+    wanted: Mapping[str, Any],
+    now: datetime,
+    default_time_zone: str,
 ) -> InvoiceList:
-    """A contact's invoices as they are stored, `wanted` as `list_invoices` takes it. Raises NotFound when nothing is stored."""
+    """A contact's invoices as they are stored, and what a share with this policy would show; `wanted` as `list_invoices` takes it.
+
+    Raises NotFound when nothing is stored.
+    """
     contact = await store.find_contact(db, organisation_id, contact_id)
     openings = await store.find_openings(db, organisation_id, {contact_id})
     if contact is None or contact.as_of is None or contact_id not in openings:
@@ -65,4 +74,6 @@ async def list_stored_invoices(
     summaries = await snapshot_store.list_stored_summaries(db, organisation_id, contact_id, openings[contact_id])
     organisation = await store.find_organisation(db, organisation_id) or Organisation(id=organisation_id)
     as_of = organisation.as_of(contact) or contact.as_of
-    return list_invoices(summaries, today_of(organisation, now, default_time_zone), as_of=as_of, **wanted)
+    picked = None if policy.invoice_ids is None else frozenset(policy.invoice_ids)
+    chosen = Chosen(policy.from_date, picked, organisation.hides_awaiting)
+    return list_invoices(summaries, today_of(organisation, now, default_time_zone), as_of=as_of, chosen=chosen, **wanted)

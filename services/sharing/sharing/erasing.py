@@ -39,6 +39,7 @@ async def _forget_organisation(db: Database, organisation_id: str, asked_at: dat
         after = contact_ids[-1]
     while await leaving_store.delete_stray_snapshots(db, organisation_id, kept, asked_at):
         pass
+    await leaving_store.delete_looks(db, organisation_id, asked_at)
     await db.transact(leaving_store.forget_name, organisation_id)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from common import claims
+from common.erasure import in_batches
 from common.mongo import Database, Document, Indexes, Reader, Tx
 from sharing.models import Actor, Share, contact_key
 from sharing.snapshot_store import NOTHING, PREVIEWS, SNAPSHOTS, VERSIONS, VIEWINGS
@@ -180,6 +181,12 @@ async def delete_stray_snapshots(db: Database, organisation_id: str, kept: Itera
         ids = {"_id": {"$in": [row["_id"] for row in found]}}  # a snapshot may have been replaced since it was found
         deleted += await db.collection(name).delete_many({**where, **ids} if found else NOTHING)
     return deleted
+
+
+async def delete_looks(db: Database, organisation_id: str, moment: datetime) -> None:
+    """What providers looked at before that moment without a share."""
+    where = {"organisation_id": organisation_id, "share_id": None, "at": {"$lt": moment}}
+    await in_batches(db, PREVIEWS, where, lambda batch: db.collection(PREVIEWS).delete_many(batch))
 
 
 async def forget_provider(db: Database, provider_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
+from common.contracts.invoice_lists import MOST_PICKED
 from common.contracts.xero_gateway import SHAREABLE, Invoice
 
 ShareState = Literal["preparing", "waiting_invoice", "invited", "opened", "active", "ended"]
@@ -26,9 +27,6 @@ KEPT = SHAREABLE | {"VOIDED"}
 """Statuses of a sales invoice whose content is stored."""
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
-MOST_PICKED = 200
-"""How many single invoices one access may name."""
-
 RESEND_REST = timedelta(seconds=60)
 """So long an invitation rests before it may be sent again."""
 

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from common.contracts.auth import Person
+from common.contracts.timelines import Happening, timeline
 from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound
 from common.identity import ProviderIdentity
@@ -16,7 +17,6 @@ from common.mongo import Database, Reader
 from sharing import snapshot_store, store
 from sharing.models import Actor, Contact, EndReason, MailState, Moment, Share, ShareState, Viewing
 from sharing.organisations import today_of
-from sharing.timelines import Happening, timeline
 
 
 class LoadProgress(BaseModel):
@@ -152,7 +152,7 @@ async def show_stored_invoice(
         standing=found.invoice.standing(today),
         today=today,
         as_of=(contact and contact.as_of) or found.read_at,
-        timeline=timeline(versions),
+        timeline=timeline([version.invoice for version in versions]),
         viewings=[_viewing(viewing) for viewing in viewings],
     )
 

@@ -40,7 +40,7 @@ INDEXES: Indexes = {
         Index(("organisation_id", 1), ("invoice_id", 1)),
         Index(("share_id", 1), ("last_at", -1)),
     ],
-    PREVIEWS: [Index(("share_id", 1)), Index(("by.id", 1))],
+    PREVIEWS: [Index(("share_id", 1)), Index(("by.id", 1)), Index(("organisation_id", 1), ("at", 1))],
 }
 
 _SUMMARIES = TypeAdapter(list[InvoiceSummary])
@@ -234,4 +234,11 @@ async def add_preview(db: Database, provider: ProviderIdentity, share: Share, in
     """A provider looked at the client's page, or at one invoice of it, through this share."""
     by = {"id": provider.id, "name": provider.name, "email": provider.email}
     ids = {"organisation_id": share.organisation_id, "share_id": share.id, "invoice_id": invoice_id}
+    await db.collection(PREVIEWS).insert_one({"_id": new_id("pre"), **ids, "by": by, "at": await db.now()})
+
+
+async def add_look(db: Database, provider: ProviderIdentity, contact_id: str, invoice_id: str | None) -> None:
+    """A provider looked at what a client would see of a contact before anything was shared."""
+    by = {"id": provider.id, "name": provider.name, "email": provider.email}
+    ids = {"organisation_id": provider.organisation_id, "share_id": None, "contact_id": contact_id, "invoice_id": invoice_id}
     await db.collection(PREVIEWS).insert_one({"_id": new_id("pre"), **ids, "by": by, "at": await db.now()})

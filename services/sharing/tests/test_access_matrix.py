@@ -15,6 +15,8 @@ NOT_FOUND = {"type": "about:blank", "title": "Not found", "status": 404, "code":
 BODIES: dict[str, Any] = {
     "/contacts/{contact_id}/shares": {"emails": ["n/a"], "contact_name": "Harbour Books"},
     "/awaiting": {"hidden": False},
+    "/contacts/{contact_id}/preview": {},
+    "/contacts/{contact_id}/preview/{invoice_id}": {},
     "/carry-over": {"contact_name": "Harbour Books"},
     "/shares/end": {"share_ids": ["shr_unknown"]},
     "/addresses/lookup": {"email": "nobody@demo.example"},

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from common.contracts.timelines import timeline
 from common.contracts.xero_gateway import Invoice, Settlement
 from common.identity import PdfCapability, Verifier
 from common.testing import OTHER_ORGANISATION, Harness
 from sharing.models import Version
 from sharing.testing import CLIENT, CONTACT, LONG_AGO, OTHER_CONTACT, Desk, a_line, a_payment, an_invoice, changed
-from sharing.timelines import timeline
 
 STRANGER = "stranger@demo.example"
 
@@ -37,7 +37,7 @@ def told(*invoices: Invoice) -> list[tuple[str, int | None, int | None]]:
         )
         for number, it in enumerate(invoices)
     ]
-    return [(one.kind, one.amount, one.left) for one in timeline(versions)]
+    return [(one.kind, one.amount, one.left) for one in timeline([version.invoice for version in versions])]
 
 
 PART, REST = a_payment(1500), a_payment(10000)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -266,3 +267,50 @@ async def test_a_switch_pressed_before_the_organisation_is_known_holds(sharing: 
     await sharing.deliver(connected(OTHER_ORGANISATION))
     assert (await sharing.http.get(f"{desk.path}/awaiting", headers=headers)).json() == {"hidden": True}
     assert (await desk.share([an_invoice("A1", status="SUBMITTED")]))["state"] == "waiting_invoice"
+
+
+# ── looking before sharing
+
+
+async def look(sharing: Harness, path: str, **terms: Any) -> Any:
+    answer = await sharing.http.post(path, json=terms, headers=sharing.as_provider())
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+async def test_before_anything_is_stored_a_look_is_written_down_and_says_what_to_heed(sharing: Harness, desk: Desk) -> None:
+    path = f"{desk.path}/contacts/{CONTACT}/preview"
+    assert await look(sharing, path) == {"hides_awaiting": False, "shown": None}
+    await sharing.http.post(f"{desk.path}/awaiting", json={"hidden": True}, headers=sharing.as_provider())
+    assert await look(sharing, f"{path}/{uuid_of('INV-1')}") == {"hides_awaiting": True, "shown": None}
+    rows = await sharing.db.collection("previews").find({}, sort=[("_id", 1)])
+    assert [(row["contact_id"], row["share_id"], row["invoice_id"]) for row in rows] == [
+        (CONTACT, None, None),
+        (CONTACT, None, uuid_of("INV-1")),
+    ]
+
+
+async def test_terms_nobody_was_given_show_what_a_share_of_them_shows_and_count_nowhere(sharing: Harness, desk: Desk) -> None:
+    old, new = an_invoice(date=date(2026, 1, 1)), an_invoice("INV-2", date=date(2026, 5, 1))
+    awaiting = an_invoice("INV-3", status="SUBMITTED", date=date(2026, 5, 1))
+    share = await desk.share([old, new, awaiting])
+    await sharing.http.post(f"{desk.path}/awaiting", json={"hidden": True}, headers=sharing.as_provider())
+    path = f"{desk.path}/contacts/{CONTACT}/preview"
+    for terms, numbers in (
+        ({}, {"INV-1", "INV-2"}),
+        ({"from_date": "2026-03-01"}, {"INV-2"}),
+        ({"invoice_ids": [old.invoice_id]}, {"INV-1"}),
+    ):
+        seen = (await look(sharing, path, view="all", **terms))["shown"]
+        assert {row["number"] for row in seen["invoices"]} == numbers
+        assert seen["counts"]["all"] == len(numbers)
+    refused = await sharing.http.post(f"{path}/{old.invoice_id}", json={"from_date": "2026-03-01"}, headers=sharing.as_provider())
+    assert refused.status_code == 404
+    assert (await look(sharing, f"{path}/{new.invoice_id}"))["shown"]["invoice"]["number"] == "INV-2"
+    assert (await desk.look(share["id"]))["views"] == 0
+    assert len(await shares_of_contact(sharing, desk)) == 1
+
+
+async def shares_of_contact(sharing: Harness, desk: Desk) -> list[Any]:
+    found: list[Any] = (await sharing.http.get(f"{desk.path}/contacts/{CONTACT}/shares", headers=sharing.as_provider())).json()["shares"]
+    return found

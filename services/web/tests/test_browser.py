@@ -152,7 +152,7 @@ async def test_no_page_scrolls_sideways_on_the_narrowest_phone(visitor: Visitor)
 async def test_what_is_pressed_on_a_phone_is_large_enough(visitor: Visitor) -> None:
     await visitor.page.set_viewport_size({"width": 360, "height": 900})
     small = """() => [...document.querySelectorAll('button, .button, summary, nav a, .crumb, .totals a, .lines a.button')]
-        .filter((e) => e.offsetParent && !e.closest('.payments') && e.getBoundingClientRect().height < 43.5)
+        .filter((e) => e.offsetParent && !e.closest('.payments') && !e.closest('[aria-hidden]') && e.getBoundingClientRect().height < 43.5)
         .map((e) => e.outerHTML.slice(0, 120))"""
     found = {}
     for name, path in ALWAYS.items():

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from web import client_testing
 from web.client_testing import listening_socket, served
 from web.testing import SESSION, Upstream, a_site
-from web.testing_ledger import DRAFTS_ONLY, KOWHAI, RATA, a_share, in_utc
+from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, RATA, a_share, an_invoice, in_utc
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"
@@ -84,6 +85,57 @@ async def test_resending_rests_a_minute_and_says_so(visit: Visit) -> None:
     assert visit.up.shares[0]["mail"] == "sent"
 
 
+# ── before sharing
+
+
+async def test_looking_as_a_client_before_sharing_needs_no_share_and_keeps_the_form(visit: Visit) -> None:
+    visit.up.in_full = {FIRST: client_testing.an_invoice("INV-1042", invoice_id=FIRST, contact_id=RATA)}
+    await visit.opens(f"{CLIENT}/share?email=ana@rata.example")
+    await visit.page.get_by_label("Only those I pick").check()
+    await visit.page.get_by_role("checkbox", name="INV-1042").check()
+    await expect(visit.page.locator("#preview")).to_contain_text(re.compile(r"Invoices now\s*1\b"))
+    await visit.presses("View as client", role="link")
+    await visit.reads("This is what they would see. Nothing is shared by it. Your look is written down and counts as no opening.")
+    await expect(visit.page.locator("table.invoices tbody tr")).to_have_count(1)
+    await visit.presses("INV-1042", role="link")
+    await visit.reads("What happened", "Issued")
+    await visit.presses("Back to sharing", role="link")
+    await expect(visit.page.get_by_role("checkbox", name="INV-1042")).to_be_checked()
+    await expect(visit.page.get_by_label("E-mail addresses")).to_have_value("ana@rata.example")
+    assert [(look["invoice_ids"], look.get("invoice")) for look in visit.up.looks] == [([FIRST], None), ([FIRST], FIRST)]
+    assert visit.up.shares == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_invoices_are_picked_over_pages_and_found_by_searching(visit: Visit, chromium: Browser, script: bool) -> None:
+    visit.up.invoices[RATA] = [an_invoice(number) for number in range(1000, 1120)]
+    context = await chromium.new_context(java_script_enabled=script, locale="en-NZ")
+    await context.add_cookies(await visit.page.context.cookies(["https://localhost/"]))  # type: ignore[arg-type]
+    visit.page = await context.new_page()
+    await visit.opens(f"{CLIENT}/share?email=ana@rata.example&what=picked")
+    await visit.page.get_by_role("checkbox", name="INV-1000").check()
+    await visit.presses("Next")
+    await visit.reads("51–100 of 120", "1 more is picked on other pages.")
+    await visit.page.get_by_role("checkbox", name="INV-1060").check()
+    await visit.page.get_by_label("Number or reference").fill("1117")
+    await visit.page.get_by_label("Number or reference").press("Enter")
+    await visit.reads("2 more are picked on other pages.")
+    await visit.page.get_by_role("checkbox", name="INV-1117").check()
+    assert visit.up.invited == [], "Enter in the search field sends nothing"
+    await visit.presses("Send invitation")
+    await visit.reads("Shared with ana@rata.example.")
+    chosen = {row["invoice_id"] for row in visit.up.invoices[RATA] if row["number"] in ("INV-1000", "INV-1060", "INV-1117")}
+    assert set(visit.up.invited[0]["invoice_ids"]) == chosen
+    await context.close()
+
+
+async def test_what_is_hidden_from_clients_is_not_counted_as_shared(visit: Visit) -> None:
+    visit.up.hides_awaiting = True
+    await visit.opens(f"{CLIENT}/share")
+    await visit.reads(re.compile(r"Invoices now\s*11\b"), "1 invoice awaiting approval: hidden from clients")
+    await expect(visit.page.get_by_role("checkbox", name="INV-1040", include_hidden=True)).to_have_count(0)
+
+
 # ── what happened in Xero
 
 
@@ -112,3 +164,28 @@ async def test_a_merge_waits_for_the_other_clients_name_while_xero_is_away(visit
     await visit.opens(CLIENT)
     await visit.reads("Rātā Joinery Ltd was merged into another client in Xero. Access can be carried over once Xero answers.")
     await expect(visit.page.get_by_role("button", name="Carry access over")).to_have_count(0)
+
+
+# ── leaving, and several organisations
+
+
+async def test_leaving_is_explained_although_accesses_cannot_be_counted(visit: Visit) -> None:
+    visit.up.failing = {"sharing": (503, "unavailable")}
+    await visit.opens(f"/o/{KOWHAI}/leave")
+    await visit.reads("The same, and every access; we cannot count them right now.")
+    await visit.presses("Disconnect and end all access", role="link")
+    await expect(visit.page.get_by_role("button", name="Disconnect and end all access")).to_have_count(0)
+    await visit.opens(f"/o/{KOWHAI}/leave/disconnect")
+    await expect(visit.page.get_by_role("button", name="Disconnect")).to_be_visible()
+
+
+async def test_each_organisation_says_how_many_accesses_it_has_by_one_call_for_all(visit: Visit) -> None:
+    visit.up.shares = [a_share(1), a_share(2), a_share(3, state="ended")]
+    await visit.opens("/organisations")
+    await expect(visit.page.get_by_role("listitem").filter(has_text="Kōwhai & Hart")).to_contain_text("2 accesses")
+    await expect(visit.page.get_by_role("listitem").filter(has_text="Pike")).to_contain_text("nothing shared")
+    assert visit.up.calls == ["POST /auth/internal/identify", "POST /auth/internal/leavings/look"]
+    visit.up.failing = {"sharing": (503, "unavailable")}
+    await visit.opens("/organisations")
+    await visit.reads("Kōwhai & Hart")
+    await visit.does_not_read("accesses")

@@ -185,6 +185,20 @@ class Statement(Answer):
     voided: int
 
 
+class WouldSee(Answer):
+    """What a client would see by terms nothing was shared with yet. Without `shown` nothing is stored, and Xero has to be read."""
+
+    hides_awaiting: bool
+    shown: SenderInvoices | None = None
+
+
+class WouldSeeInvoice(Answer):
+    """The same of one invoice."""
+
+    hides_awaiting: bool
+    shown: OneInvoice | None = None
+
+
 class PdfGrant(Answer):
     """The right to Xero's PDF, and what to draw while Xero is away."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -28,6 +28,8 @@ from web.client_models import (
     Statement,
     StoredInvoice,
     Viewing,
+    WouldSee,
+    WouldSeeInvoice,
     XeroInvoice,
 )
 from web.models import (
@@ -140,8 +142,11 @@ class GatewayClient:
         """One contact with its persons."""
         return Contact.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}", token=token))
 
-    async def invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
-        """A contact's invoices; `wanted` holds view, search, page, date_from, date_to where they are asked for."""
+    async def invoices(self, token: str, org: str, contact: str, wanted: Mapping[str, Any]) -> InvoiceList:
+        """A contact's invoices; `wanted` holds view, search, page, date_from, date_to where they are asked for.
+
+        shared_from, picked and hides_awaiting choose what is counted as shared, as_client shows that alone, as its client would see it.
+        """
         return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
 
     async def invoice(self, token: str, org: str, invoice_id: str) -> XeroInvoice:
@@ -269,7 +274,18 @@ class SharingClient:
         """The client's page of one invoice, for its provider."""
         return OneInvoice.model_validate(await self.http.get(f"{_org(org)}/shares/{share}/preview/{invoice_id}", token=token))
 
-    async def stored_invoices(self, token: str, org: str, contact: str, wanted: dict[str, str]) -> InvoiceList:
+    async def preview_terms(self, token: str, org: str, contact: str, terms: Mapping[str, Any]) -> WouldSee:
+        """The client's page as a share of these terms would show it. `terms`: from_date or invoice_ids, and which part of the page."""
+        return WouldSee.model_validate(await self.http.post(f"{_org(org)}/contacts/{contact}/preview", json=terms, token=token))
+
+    async def preview_invoice_of_terms(
+        self, token: str, org: str, contact: str, invoice_id: str, terms: Mapping[str, Any]
+    ) -> WouldSeeInvoice:
+        """The client's page of one invoice, the same way. Raises NotFound for one these terms would not show."""
+        answer = await self.http.post(f"{_org(org)}/contacts/{contact}/preview/{invoice_id}", json=terms, token=token)
+        return WouldSeeInvoice.model_validate(answer)
+
+    async def stored_invoices(self, token: str, org: str, contact: str, wanted: Mapping[str, Any]) -> InvoiceList:
         """The same as GatewayClient.invoices from what is stored. Raises NotFound when nothing is."""
         return InvoiceList.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/invoices", params=wanted, token=token))
 

@@ -27,6 +27,7 @@ from web.pages import (
     portal,
     settings,
     share,
+    share_as_client,
     statement,
 )
 from web.security import SecurityHeaders
@@ -41,6 +42,7 @@ ROUTERS = (
     clients.router,
     client.router,
     share.router,
+    share_as_client.router,
     access.router,
     invoice.router,
     settings.router,

@@ -119,13 +119,13 @@ LeavingKind = Literal["disconnect", "end_access", "delete"]
 
 
 class Affected(Answer):
-    """An organisation of somebody who leaves: its live accesses, while all are being ended how many there were at first, and how many
-    colleagues work in it with logins of their own."""
+    """An organisation of a login: its live accesses (None when they cannot be counted now), while all are being ended how many there
+    were at first, and how many colleagues work in it with logins of their own."""
 
     organisation_id: str
     name: str
     connected: bool
-    accesses: int
+    accesses: int | None
     ending: int | None = None
     colleagues: int
 

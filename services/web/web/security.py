@@ -11,6 +11,7 @@ Interface for pages:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -31,8 +32,16 @@ KEPT_SECONDS: dict[Side, int] = {"client": 7 * 24 * 3600, "anonymous": 180 * 24 
 enough that its own allowance of sign-in mails outlives a quarter. A provider's goes with the browser."""
 
 TOKEN_FIELD = "form_token"
-MOST_FIELDS = 100
+MOST_FIELDS = 700
+"""The Share form may hold 500 picked invoices."""
+
 LONGEST_SECRET = 200
+
+PREVIEWERS = re.compile(
+    r"facebookexternalhit|slackbot|twitterbot|whatsapp|telegrambot|linkedinbot|discordbot|skypeuripreview|redditbot|bitlybot|embedly|iframely",
+    re.IGNORECASE,
+)
+"""Programs that fetch a link to draw a preview of it beside a message."""
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
@@ -43,6 +52,16 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+
+
+def is_unseen(request: Request) -> bool:
+    """Whether nobody looks: a browser fetches ahead of a press, or a program draws a preview of a link.
+
+    Source: Sec-Purpose of the Fetch standard (“prefetch”, “prefetch;prerender”), and what browsers sent before there was one.
+    """
+    said = [request.headers.get(name, "").lower() for name in ("sec-purpose", "purpose", "x-purpose", "x-moz")]
+    ahead = any(word in one for one in said for word in ("prefetch", "prerender", "preview"))
+    return ahead or bool(PREVIEWERS.search(request.headers.get("user-agent", "")))
 
 
 def session(request: Request, side: Side) -> str | None:

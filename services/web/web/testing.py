@@ -75,6 +75,7 @@ class Upstream:
         self.signed_out: list[str] = []
         self.calls: list[str] = []
         self.invited: list[dict[str, Any]] = []
+        self.looks: list[dict[str, Any]] = []
         self.app = _app(self)
 
 
@@ -191,7 +192,9 @@ def _affected(up: Upstream, organisation: dict[str, Any]) -> dict[str, Any]:
         "organisation_id": id,
         "name": organisation["name"],
         "connected": organisation["state"] != "disconnected",
-        "accesses": len([share for share in up.shares if share["state"] != "ended" and share["organisation_id"] == id]),
+        "accesses": None
+        if "sharing" in up.failing
+        else len([share for share in up.shares if share["state"] != "ended" and share["organisation_id"] == id]),
         "ending": up.leaving["ending"].get(id),
         "colleagues": up.leaving["colleagues"].get(id, 0),
     }
@@ -210,10 +213,22 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
         return JSONResponse(up.contacts[contact]) if contact in up.contacts else _problem(404, "not_found")
 
     @app.get(f"{base}/contacts/{{contact}}/invoices")
-    async def invoices(contact: str, view: str = "unpaid", search: str = "", page: int = 1) -> Response:
+    async def invoices(
+        contact: str,
+        view: str = "unpaid",
+        search: str = "",
+        page: int = 1,
+        picked: Annotated[list[str] | None, Query()] = None,
+        hides_awaiting: bool = False,
+        as_client: bool = False,
+    ) -> Response:
         if contact not in up.contacts:
             return _problem(404, "not_found")
-        return JSONResponse(_listed(up, contact, view, search, page))
+        rows = up.invoices.get(contact, [])
+        if as_client:
+            rows = [row for row in rows if row["status"] != "VOIDED" and (picked is None or row["invoice_id"] in picked)]
+        found = an_invoice_list(rows, up.left_out.get(contact, {}), view.replace("to_pay", "unpaid"), search, page, picked, hides_awaiting)
+        return JSONResponse(found | {"view": view})
 
     @app.get(f"{base}/calls")
     async def calls() -> dict[str, Any]:
@@ -350,6 +365,16 @@ def _add_stored(app: FastAPI, up: Upstream) -> None:
     @app.get(f"{SHARING}/shares/{{share}}/viewings")
     async def viewings(share: str) -> dict[str, Any]:
         return {"viewings": [viewing for viewing in up.viewings if viewing["share_id"] == share]}
+
+    @app.post(f"{SHARING}/contacts/{{contact}}/preview")
+    async def preview_terms(contact: str, asked: dict[str, Any]) -> dict[str, Any]:
+        up.looks.append({"contact": contact, **asked})
+        return {"hides_awaiting": up.hides_awaiting, "shown": None}
+
+    @app.post(f"{SHARING}/contacts/{{contact}}/preview/{{invoice}}")
+    async def preview_invoice_of_terms(contact: str, invoice: str, asked: dict[str, Any]) -> dict[str, Any]:
+        up.looks.append({"contact": contact, "invoice": invoice, **asked})
+        return {"hides_awaiting": up.hides_awaiting, "shown": None}
 
     @app.get(f"{SHARING}/shares/{{share}}/preview")
     async def preview(share: str, view: str = "to_pay", search: str = "", page: int = 1) -> dict[str, Any]:

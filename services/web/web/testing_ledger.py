@@ -158,11 +158,21 @@ VIEWS = {
 }
 
 
-def an_invoice_list(rows: list[dict[str, Any]], left_out: dict[str, int], view: str, search: str, page: int) -> dict[str, Any]:
+def an_invoice_list(
+    rows: list[dict[str, Any]],
+    left_out: dict[str, int],
+    view: str,
+    search: str,
+    page: int,
+    picked: list[str] | None = None,
+    hides_awaiting: bool = False,
+) -> dict[str, Any]:
     """One page of these invoices with counts and totals of all, as xero-gateway and sharing answer it."""
     views = {name: [row for row in rows if row["standing"] in standings] for name, standings in VIEWS.items()} | {"all": rows}
+    offered = [row for row in rows if row["status"] in ("AUTHORISED", "PAID", *(() if hides_awaiting else ("SUBMITTED",)))]
+    views["shareable"] = offered
     found = [row for row in views[view] if search.casefold() in row["number"].casefold()]
-    shareable = [row for row in rows if row["status"] in ("AUTHORISED", "SUBMITTED", "PAID")]
+    shareable = [row for row in offered if picked is None or row["invoice_id"] in picked]
     return {
         "invoices": found[(page - 1) * 50 : page * 50],
         "page": page,
@@ -175,10 +185,14 @@ def an_invoice_list(rows: list[dict[str, Any]], left_out: dict[str, int], view: 
             "count": len(shareable),
             "totals": [_shareable(currency, shareable) for currency in sorted({row["currency"] for row in shareable})],
         },
-        "left_out": {"draft": 0, "bill": 0, "voided": 0, "deleted": 0} | left_out,
+        "left_out": {"draft": 0, "bill": 0, "voided": 0, "deleted": 0, "awaiting": _awaiting(rows) - _awaiting(offered)} | left_out,
         "today": str(TODAY),
         "as_of": in_utc(datetime.now(UTC) - timedelta(minutes=4, seconds=5)),
     }
+
+
+def _awaiting(rows: list[dict[str, Any]]) -> int:
+    return sum(row["status"] == "SUBMITTED" for row in rows)
 
 
 def _totals(currency: str, rows: list[dict[str, Any]], views: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel
 
-from common.contracts.invoice_lists import InvoiceList, View, list_invoices
+from common.contracts.invoice_lists import MOST_PICKED, Chosen, InvoiceList, View, list_as_client, list_invoices
 from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound, Unavailable
 from common.http import CurrentPdf, CurrentProvider, Db, Now
@@ -57,6 +57,15 @@ XeroOf = Annotated[Xero, Depends(_xero)]
 BudgetOf = Annotated[Budget, Depends(_budget)]
 InvoicesOf = Annotated[InvoiceReader, Depends(_invoice_reader)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
+
+
+async def _chosen(
+    shared_from: date | None = None, picked: Annotated[list[str] | None, Query(max_length=MOST_PICKED)] = None, hides_awaiting: bool = False
+) -> Chosen:
+    return Chosen(shared_from, None if picked is None else frozenset(picked), hides_awaiting)
+
+
+ChosenInvoices = Annotated[Chosen, Depends(_chosen)]
 
 
 class ContactRow(BaseModel):
@@ -167,26 +176,21 @@ async def get_invoices(
     now: Now,
     invoices: InvoicesOf,
     settings: SettingsOf,
+    chosen: ChosenInvoices,
     view: View = "unpaid",
     search: Search = "",
     page: Page = 1,
     date_from: date | None = None,
     date_to: date | None = None,
-    shared_from: date | None = None,
+    as_client: bool = False,
 ) -> InvoiceList:
+    """`as_client`: what a client would see of what is chosen, instead of everything with what is chosen counted beside it."""
     as_of, found = await invoices.list_of(db, organisation_id, contact_id)
-    return list_invoices(
-        found,
-        await organisations.today_of(db, organisation_id, now, settings.default_time_zone),
-        view=view,
-        search=search,
-        page=page,
-        date_from=date_from,
-        date_to=date_to,
-        shared_from=shared_from,
-        as_of=as_of,
-        link=lambda invoice: settings.xero_deep_link.format(invoice_id=invoice.invoice_id),
-    )
+    today = await organisations.today_of(db, organisation_id, now, settings.default_time_zone)
+    wanted: dict[str, Any] = {"view": view, "search": search, "page": page, "date_from": date_from, "date_to": date_to, "as_of": as_of}
+    if as_client:
+        return list_as_client(found, today, chosen, **wanted)
+    return list_invoices(found, today, **wanted, chosen=chosen, link=lambda it: settings.xero_deep_link.format(invoice_id=it.invoice_id))
 
 
 @router.get("/internal/organisations/{organisation_id}/invoices/{invoice_id}")

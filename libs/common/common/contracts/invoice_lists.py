@@ -8,14 +8,18 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from common.contracts.xero_gateway import OUTSTANDING, InvoiceSummary, Settlement, Shape, Standing
 
-View = Literal["unpaid", "to_pay", "overdue", "open", "paid", "all"]
-"""`to_pay` is what a client calls `unpaid`."""
+View = Literal["unpaid", "to_pay", "overdue", "open", "paid", "all", "shareable"]
+"""`to_pay` is what a client calls `unpaid`; `shareable` are those a share may name one by one."""
 
 PAGE_SIZE = 50
+MOST_PICKED = 500
+"""How many single invoices one access may name."""
+
 LISTED: frozenset[Standing] = OUTSTANDING | {"draft", "awaiting", "paid", "credited", "voided"}
 VIEWS: dict[View, frozenset[Standing]] = {
     "unpaid": OUTSTANDING,
@@ -24,7 +28,35 @@ VIEWS: dict[View, frozenset[Standing]] = {
     "open": frozenset({"open", "due_today"}),
     "paid": frozenset({"paid", "credited"}),
     "all": LISTED,
+    "shareable": OUTSTANDING | {"awaiting", "paid", "credited"},
 }
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which invoices a share made now would show: all that are finalised, those dated from a day on, or picked ones (their ids).
+
+    `hides_awaiting`: the organisation shows clients nothing that awaits approval.
+    """
+
+    dated_from: dt.date | None = None
+    picked: frozenset[str] | None = None
+    hides_awaiting: bool = False
+
+    def offers(self, invoice: InvoiceSummary) -> bool:
+        """Whether a client may be shown this invoice at all."""
+        return invoice.is_shareable and not (self.hides_awaiting and invoice.status == "SUBMITTED")
+
+    def is_early(self, invoice: InvoiceSummary) -> bool:
+        """From before the day, or without a date."""
+        return self.dated_from is not None and (invoice.date is None or invoice.date < self.dated_from)
+
+    def shows(self, invoice: InvoiceSummary) -> bool:
+        """Whether it is among those chosen."""
+        return self.offers(invoice) and not self.is_early(invoice) and (self.picked is None or invoice.invoice_id in self.picked)
+
+
+EVERYTHING = Chosen()
 
 
 class InvoiceRow(Shape):
@@ -82,20 +114,22 @@ class ShareableTotal(Shape):
 
 
 class Shareable(Shape):
-    """What a share would show now, of the invoices dated from the day asked for."""
+    """What a share of what is chosen would show now."""
 
     count: int
     totals: list[ShareableTotal]
 
 
 class LeftOut(Shape):
-    """What a share would not show, and why; `earlier`: dated before the day asked for, or without a date."""
+    """What a share would not show, and why; `earlier`: dated before the day asked for, or without a date; `awaiting`: awaits approval,
+    and is hidden."""
 
     draft: int
     bill: int
     voided: int
     deleted: int
     earlier: int = 0
+    awaiting: int = 0
 
 
 class InvoiceList(Shape):
@@ -126,7 +160,7 @@ def list_invoices(
     page: int = 1,
     date_from: dt.date | None = None,
     date_to: dt.date | None = None,
-    shared_from: dt.date | None = None,
+    chosen: Chosen = EVERYTHING,
     order: Literal["newest", "due_first"] = "newest",
     page_size: int = PAGE_SIZE,
     as_of: dt.datetime | None = None,
@@ -135,13 +169,14 @@ def list_invoices(
     """The list over all invoices of a contact, whatever their type and status; bills and deleted ones are never rows.
 
     `today` is the date in the organisation's time zone. `search` finds number and reference, in any letter case; the dates
-    are the invoice's own and inclusive. `shared_from` narrows what a share would show, and nothing else.
+    are the invoice's own and inclusive. `chosen` decides what a share would show, and beside that only the rows of `shareable`.
     newest: by date, then number; due_first: overdue, due soonest, then newest.
     """
     standings = [(invoice, invoice.standing(today)) for invoice in invoices]
     listed = [(invoice, standing) for invoice, standing in standings if invoice.is_sale and standing in LISTED]
     wanted = VIEWS[view]
-    found = [pair for pair in listed if pair[1] in wanted and _matches(pair[0], search.strip().casefold(), date_from, date_to)]
+    offered = [pair for pair in listed if chosen.offers(pair[0])] if view == "shareable" else listed
+    found = [pair for pair in offered if pair[1] in wanted and _matches(pair[0], search.strip().casefold(), date_from, date_to)]
     found.sort(key=_newest, reverse=True)
     if order == "due_first":
         found.sort(key=_due)
@@ -154,11 +189,19 @@ def list_invoices(
         view=view,
         counts=_counts(listed),
         totals=_totals(listed),
-        shareable=_shareable(standings, shared_from),
-        left_out=_left_out(invoices, shared_from),
+        shareable=_shareable(standings, chosen),
+        left_out=_left_out(invoices, chosen),
         today=today,
         as_of=as_of,
     )
+
+
+def list_as_client(invoices: Sequence[InvoiceSummary], today: dt.date, chosen: Chosen, **wanted: Any) -> InvoiceList:
+    """The list a client would see through a share of what is chosen, made now: nothing else is in rows, counts or totals.
+
+    `wanted` as `list_invoices` takes it.
+    """
+    return list_invoices([invoice for invoice in invoices if chosen.shows(invoice)], today, order="due_first", **wanted)
 
 
 Standings = Sequence[tuple[InvoiceSummary, Standing]]
@@ -207,8 +250,8 @@ def _totals(listed: Standings) -> list[Total]:
     return [Total(currency=currency, **amounts) for currency, amounts in sorted(sums.items())]
 
 
-def _shareable(standings: Standings, shared_from: dt.date | None) -> Shareable:
-    shared = [pair for pair in standings if pair[0].is_shareable and _is_dated_from(pair[0], shared_from)]
+def _shareable(standings: Standings, chosen: Chosen) -> Shareable:
+    shared = [pair for pair in standings if chosen.shows(pair[0])]
     sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for invoice, standing in shared:
         sums[invoice.currency]["total"] += invoice.total
@@ -217,11 +260,7 @@ def _shareable(standings: Standings, shared_from: dt.date | None) -> Shareable:
     return Shareable(count=len(shared), totals=totals)
 
 
-def _is_dated_from(invoice: InvoiceSummary, day: dt.date | None) -> bool:
-    return day is None or (invoice.date is not None and invoice.date >= day)
-
-
-def _left_out(invoices: Sequence[InvoiceSummary], shared_from: dt.date | None) -> LeftOut:
+def _left_out(invoices: Sequence[InvoiceSummary], chosen: Chosen) -> LeftOut:
     """Each invoice under its first reason; a deleted bill is deleted."""
     kept = [invoice for invoice in invoices if invoice.status != "DELETED"]
     sales = [invoice.status for invoice in kept if invoice.is_sale]
@@ -230,5 +269,6 @@ def _left_out(invoices: Sequence[InvoiceSummary], shared_from: dt.date | None) -
         bill=len(kept) - len(sales),
         voided=sales.count("VOIDED"),
         deleted=len(invoices) - len(kept),
-        earlier=sum(invoice.is_shareable and not _is_dated_from(invoice, shared_from) for invoice in invoices),
+        earlier=sum(chosen.offers(invoice) and chosen.is_early(invoice) for invoice in invoices),
+        awaiting=sum(invoice.is_shareable and not chosen.offers(invoice) for invoice in invoices),
     )

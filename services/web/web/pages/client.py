@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -137,7 +137,7 @@ async def find_merge(services: Services, visit: Visit, shares: Sequence[Share]) 
     return Merge(other.contact_id, name, merged)
 
 
-async def read_books(services: Services, visit: Visit, contact: str, wanted: dict[str, str]) -> Books:
+async def read_books(services: Services, visit: Visit, contact: str, wanted: Mapping[str, Any]) -> Books:
     """Contact and invoices from Xero, or the stored ones with the reason why. Raises NotFound for a contact that is not there."""
     found, invoices = await asyncio.gather(
         services.gateway.contact(visit.gateway_token, visit.org, contact),
@@ -155,7 +155,7 @@ async def read_books(services: Services, visit: Visit, contact: str, wanted: dic
 
 
 async def _stored_books(
-    services: Services, visit: Visit, contact: str, wanted: dict[str, str], found: Contact | None, failed: ServiceError
+    services: Services, visit: Visit, contact: str, wanted: Mapping[str, Any], found: Contact | None, failed: ServiceError
 ) -> Books:
     stored, shares = await asyncio.gather(
         _stored(services, visit, contact, wanted), services.sharing.shares_of(visit.sharing_token, visit.org, contact)
@@ -164,7 +164,7 @@ async def _stored_books(
     return Books(found or Contact(id=contact, name=next(filter(None, names), "")), stored, failed.code, failed.retry_after)
 
 
-async def _stored(services: Services, visit: Visit, contact: str, wanted: dict[str, str]) -> InvoiceList | None:
+async def _stored(services: Services, visit: Visit, contact: str, wanted: Mapping[str, Any]) -> InvoiceList | None:
     try:
         return await services.sharing.stored_invoices(visit.sharing_token, visit.org, contact, wanted)
     except NotFound:

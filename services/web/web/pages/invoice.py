@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from web.client_models import StoredInvoice, XeroInvoice
 from web.clients import Behind, Services
+from web.models import Share
 from web.pages.invoice_figures import figures_of
 from web.pages.portal import by_contact, dues_of, filters_of
 from web.rendering import render
@@ -68,7 +70,7 @@ async def as_client(request: Request, visit: CurrentVisit, services: Behind, con
         "provider/as_client.html",
         **visit.frame(),
         section="clients",
-        share=shown,
+        **_looking(visit, shown),
         path=request.url.path,
         sender=found.sender,
         found=found,
@@ -93,13 +95,18 @@ async def invoice_as_client(
         "provider/as_client.html",
         **visit.frame(),
         section="clients",
-        share=shown,
+        **_looking(visit, shown),
         path=request.url.path.rpartition("/")[0],
         sender=found.sender,
         found=found,
         invoice=found.invoice,
         figures=figures_of(found.invoice),
     )
+
+
+def _looking(visit: Visit, share: Share) -> dict[str, Any]:
+    """What the page says around the client's: whose it is, and the way back to the access."""
+    return {"seen_by": share.email, "back": f"/o/{visit.org}/clients/{share.contact_id}/shares/{share.id}"}
 
 
 async def _from_xero(services: Services, visit: Visit, contact: str, invoice: str) -> XeroInvoice | ServiceError:

@@ -78,7 +78,12 @@ async def leave_without_organisation(request: Request, account: CurrentAccount, 
 
 
 def _page(request: Request, frame: dict[str, Any], leaving: Leaving, way: Way, word: str, **values: Any) -> Response:
-    """`word` is what has to be typed; `values` come after a form that was not right."""
+    """`word` is what has to be typed; `values` come after a form that was not right.
+
+    Raises Unavailable when what would end cannot be counted, for then nothing can be ended.
+    """
+    if way != "disconnect" and any(each.accesses is None for each in leaving.account):
+        raise Unavailable(code="sharing_unavailable")
     chosen = values.pop("form").getlist("end") if "form" in values else None
     asked = [each for each in leaving.account if each.colleagues and each.accesses]
     return render(

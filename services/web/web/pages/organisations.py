@@ -5,7 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from common.errors import NotSignedIn, Unavailable
+from web.clients import Behind, Services
 from web.rendering import render
+from web.security import session
 from web.visits import CurrentAccount, Search
 
 router = APIRouter()
@@ -14,8 +17,8 @@ SEARCHABLE_FROM = 8
 
 
 @router.get("/organisations")
-async def organisations(request: Request, account: CurrentAccount, search: Search = "", done: str = "") -> Response:
-    """The list, last used first; searchable when it is long."""
+async def organisations(request: Request, account: CurrentAccount, services: Behind, search: Search = "", done: str = "") -> Response:
+    """The list, last used first, with how many addresses open its invoices; searchable when it is long."""
     sought = search.strip().casefold()
     found = [organisation for organisation in account.organisations if sought in organisation.name.casefold()]
     return render(
@@ -25,5 +28,15 @@ async def organisations(request: Request, account: CurrentAccount, search: Searc
         found=found,
         search=search,
         left=done if done in ("disconnect", "end-access") else None,
+        accesses=await _accesses(request, services),
         searchable=len(account.organisations) >= SEARCHABLE_FROM,
     )
+
+
+async def _accesses(request: Request, services: Services) -> dict[str, int | None]:
+    """Live accesses by organisation, of all at once; what cannot be counted now is left out."""
+    try:
+        leaving = await services.auth.leaving(session(request, "provider") or "", None)
+    except (Unavailable, NotSignedIn):
+        return {}
+    return {each.organisation_id: each.accesses for each in leaving.account}

@@ -23,7 +23,7 @@ from web.pages.client_visit import Visitor, services_of, visitor
 from web.pages.invoice_figures import figures_of
 from web.papers import disposition, file_name
 from web.rendering import reader_of, render
-from web.security import form_of
+from web.security import form_of, is_unseen
 
 VIEWS = ("to_pay", "overdue", "paid", "all")
 PAGE_SIZE = 50
@@ -35,12 +35,17 @@ class ClientSignedOut(NotSignedIn):
 
 
 class ClientRoute(APIRoute):
-    """Leads whoever is not signed in to the sign-in page."""
+    """Leads whoever is not signed in to the sign-in page, and shows nothing to whom nobody would see: that would count as an opening.
+
+    A browser that fetches ahead asks again when somebody presses (425: too early); every opening counted was somebody's.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
 
         async def answer_or_lead_to_sign_in(request: Request) -> Response:
+            if is_unseen(request):
+                return Response(status_code=425)
             try:
                 return await answer(request)
             except ClientSignedOut:

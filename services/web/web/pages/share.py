@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import date
-from typing import Annotated, Any
+import contextlib
+from dataclasses import replace
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.datastructures import FormData, QueryParams
 
-from common.contracts.invoice_lists import Shareable, ShareableTotal
-from common.contracts.xero_gateway import OUTSTANDING, SHAREABLE
 from common.errors import Conflict, ServiceError, Unavailable, Unprocessable
 from web.clients import Behind, Services
-from web.hints import addresses_in, hints_for, is_address, split
-from web.models import AddressUse, Contact, Invited, InvoiceRow, query
+from web.drafts import MOST_ADDRESSES, Draft
+from web.hints import addresses_in, hints_for, is_address
+from web.models import AddressUse, Contact, Invited, query
 from web.pages.client import Books, read_books
 from web.rendering import render
 from web.visits import ContactId, CurrentVisit, OrganisationId, ProviderForm, Visit, page_address, visit_of
@@ -25,64 +23,7 @@ from web.visits import ContactId, CurrentVisit, OrganisationId, ProviderForm, Vi
 router = APIRouter()
 
 SHARE = "/o/{org}/clients/{contact}/share"
-MOST_ADDRESSES = 20
-LONGEST_FIELD = 320 * MOST_ADDRESSES
 REFUSED = 422
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The form as it is filled in. `what`: all, from (a date) or picked; the dates as typed."""
-
-    email: str = ""
-    what: str = "all"
-    from_date: str = ""
-    invoices: tuple[str, ...] = ()
-    ends_on: str = ""
-
-    @classmethod
-    def of(cls, given: FormData | QueryParams) -> Draft:
-        what = str(given.get("what", ""))
-        return cls(
-            email=str(given.get("email", "")).strip()[:LONGEST_FIELD],
-            what=what if what in ("all", "from", "picked") else "all",
-            from_date=str(given.get("from_date", ""))[:20],
-            invoices=tuple(str(one)[:36] for one in given.getlist("invoice")[:200]),
-            ends_on=str(given.get("ends_on", ""))[:20],
-        )
-
-    @property
-    def emails(self) -> list[str]:
-        return split(self.email)
-
-    @property
-    def shared_from(self) -> date | None:
-        """The day from which invoices are shared, if that is chosen and a date."""
-        return _date(self.from_date) if self.what == "from" else None
-
-    def query(self) -> str:
-        """The form in an address, to find it again after signing in."""
-        what = self.what if self.what != "all" else ""
-        parts = [("email", self.email), ("what", what), ("from_date", self.from_date), ("ends_on", self.ends_on)]
-        return urlencode([(name, value) for name, value in parts if value] + [("invoice", one) for one in self.invoices])
-
-    def wanted(self, contact_name: str) -> dict[str, Any]:
-        """As sharing wants it."""
-        ends_on = _date(self.ends_on)
-        terms: dict[str, Any] = {"emails": self.emails, "contact_name": contact_name, "ends_on": ends_on and ends_on.isoformat()}
-        if self.what == "picked":
-            return {**terms, "invoice_ids": list(self.invoices)}
-        return {**terms, "from_date": self.shared_from and self.shared_from.isoformat()}
-
-    def faults(self) -> list[tuple[str, str]]:
-        """(field, fault) of what cannot be sent as it stands; share.html has the words."""
-        return [
-            *([("email", "missing")] if not self.emails else []),
-            *([("email", "too_many")] if len(self.emails) > MOST_ADDRESSES else []),
-            *([("from_date", "no_date")] if self.what == "from" and not self.shared_from else []),
-            *([("picked", "none")] if self.what == "picked" and not self.invoices else []),
-            *([("ends_on", "no_date")] if self.ends_on and not _date(self.ends_on) else []),
-        ]
 
 
 async def _asked(request: Request) -> Draft:
@@ -111,7 +52,15 @@ async def preview(request: Request, visit: CurrentVisit, services: Behind, conta
     """What would be shared by what is chosen now."""
     books = await _books(services, visit, contact, asked)
     frame = visit.frame(books.reason)
-    return render(request, "provider/share_preview.html", **frame, books=books, draft=asked, shareable=_shareable(books, asked))
+    return render(request, "provider/share_preview.html", **frame, contact_id=contact, books=books, draft=asked)
+
+
+@router.post(f"{SHARE}/pick")
+async def pick(request: Request, services: Behind, form: ProviderForm, org: OrganisationId, contact: ContactId) -> Response:
+    """The form with another part of the invoices to pick from; what is picked stays picked. Sends nothing."""
+    draft = replace(Draft.of(form), what="picked")
+    visit = await visit_of(request, services, org, come_back=f"/o/{org}/clients/{contact}/share?{draft.query()}")
+    return await _page(request, visit, services, contact, draft)
 
 
 @router.post(SHARE)
@@ -119,6 +68,8 @@ async def send(request: Request, services: Behind, form: ProviderForm, org: Orga
     """Gives the addresses access. A signed-out sender finds the form as it was after signing in."""
     draft = Draft.of(form)
     visit = await visit_of(request, services, org, come_back=f"{page_address(request)}?{draft.query()}")
+    if draft.find != str(form.get("found", "")).strip():  # Enter in the search field searches, whatever button comes first
+        return await _page(request, visit, services, contact, draft)
     if faults := draft.faults():
         return await _page(request, visit, services, contact, draft, status=REFUSED, faults=faults)
     try:
@@ -160,7 +111,7 @@ async def _page(
     books, uses = await asyncio.gather(_books(services, visit, contact, draft), _uses(services, visit, draft.emails))
     known = books.contact
     usable = known.email if known.email and is_address(known.email) else None
-    if usable and not draft.email and status == 200:
+    if usable and not draft.email and status == 200 and request.method == "GET":
         draft = replace(draft, email=usable)
         uses = await _uses(services, visit, draft.emails)
     return render(
@@ -175,8 +126,6 @@ async def _page(
         suggestions=_suggestions(known, draft),
         unusable=known.email if known.email and not usable else None,
         hints=hints_for(draft.emails, known if not books.reason else None, visit.me.email, uses, contact),
-        pickable=_pickable(books),
-        shareable=_shareable(books, draft),
         faults=faults or [],
         results=[result for result in results or [] if result.outcome != "refused"],
         not_sent=not_sent,
@@ -186,35 +135,18 @@ async def _page(
 
 
 async def _books(services: Services, visit: Visit, contact: str, draft: Draft) -> Books:
-    return await read_books(services, visit, contact, query(view="all", page=1, shared_from=draft.shared_from))
+    """The invoices that can be picked, and what is chosen counted over all of them. Whether clients see what awaits approval is
+    asked first: without an answer nothing can be sent either."""
+    hides = False
+    with contextlib.suppress(ServiceError):
+        hides = await services.sharing.hides_awaiting(visit.sharing_token, visit.org)
+    wanted = query(view="shareable", search=draft.find, page=draft.page, hides_awaiting="true" if hides else None)
+    return await read_books(services, visit, contact, {**wanted, **draft.chosen()})
 
 
 def _can_send(books: Books) -> bool:
     """Nothing is sent unseen: without Xero only what is stored already may be shared further."""
     return books.invoices is not None
-
-
-def _pickable(books: Books) -> list[InvoiceRow]:
-    """The newest invoices that may be shared, as many as a page of the list holds."""
-    return [row for row in books.invoices.invoices if row.status in SHAREABLE] if books.invoices else []
-
-
-def _shareable(books: Books, draft: Draft) -> Shareable | None:
-    """What would be shared now: all of it, from a day on, or what is picked."""
-    if books.invoices is None:
-        return None
-    if draft.what != "picked":
-        return books.invoices.shareable
-    picked = [row for row in _pickable(books) if row.invoice_id in draft.invoices]
-    totals = [
-        _total(currency, [row for row in picked if row.currency == currency]) for currency in sorted({row.currency for row in picked})
-    ]
-    return Shareable(count=len(picked), totals=totals)
-
-
-def _total(currency: str, rows: list[InvoiceRow]) -> ShareableTotal:
-    to_pay = sum(row.amount_due for row in rows if row.standing in OUTSTANDING)
-    return ShareableTotal(currency=currency, total=sum(row.total for row in rows), to_pay=to_pay)
 
 
 def _suggestions(contact: Contact, draft: Draft) -> list[tuple[str, str, str]]:
@@ -255,10 +187,3 @@ async def _contact_name(services: Services, visit: Visit, contact: str) -> str:
     if not shares:
         raise Unavailable(code="xero_unavailable")
     return shares[0].contact_name
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

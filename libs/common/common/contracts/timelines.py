@@ -1,4 +1,7 @@
-"""What happened to an invoice, told from its versions: issued, approved, changed, paid in part or whole, voided. Pure."""
+"""What happened to an invoice, told from its versions: issued, approved, changed, paid in part or whole, voided. Pure.
+
+sharing tells it from what is stored, web from what Xero holds, where nothing is shared yet.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from common.contracts.xero_gateway import Invoice, Settlement
-from sharing.models import Version
 
 Kind = Literal["issued", "awaiting", "approved", "changed", "settled", "unsettled", "voided"]
 TOLD = ("number", "date", "due_date", "reference", "currency", "total", "contact_name")
@@ -42,12 +44,12 @@ class Happening(BaseModel):
     changes: list[Change] = []
 
 
-def timeline(versions: Sequence[Version]) -> list[Happening]:
+def timeline(versions: Sequence[Invoice]) -> list[Happening]:
     """The oldest first. `versions` in the order in which Xero held them."""
     if not versions:
         return []
-    told = _begun(versions[0].invoice)
-    for before, after in pairwise(version.invoice for version in versions):
+    told = _begun(versions[0])
+    for before, after in pairwise(versions):
         told += _between(before, after)
     return told
 
