@@ -17,6 +17,9 @@ async def test_after_a_merge_in_xero_access_is_carried_over_by_a_press(system: R
     story.invoice = invoice
     provider, client = story.provider, story.client
     await provider.sign_in(organisation=pike)
+    looked_at = f"/o/{provider.organisation}/clients/{contact['id']}/share/as-client"
+    assert invoice["number"] in (await provider.open(looked_at)).words, "before sharing, from Xero"
+    assert "Due" in (await provider.open(f"{looked_at}/{invoice['id']}")).words
     await provider.share(contact["id"], email)
     await client.accept_invitation()
     assert "Due" in (await client.open(story.invoice_path)).words
