@@ -267,3 +267,25 @@ async def test_one_identity_call_and_one_round_make_a_page(browser: httpx.AsyncC
         upstream.calls.clear()
         await browser.get(page)
         assert len(upstream.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-purpose": "prefetch;prerender"},
+        {"purpose": "prefetch"},
+        {"x-moz": "prefetch"},
+        {"user-agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"},
+    ],
+)
+async def test_what_nobody_looks_at_is_shown_nothing_and_counts_nowhere(
+    browser: httpx.AsyncClient, upstream: Upstream, headers: dict[str, str]
+) -> None:
+    invoice = an_invoice("INV-1")
+    upstream.sender(HANA, ORGANISATION, "Kōwhai", [invoice])
+    for page in ("/invoices", SENDER, path_of(invoice), f"{path_of(invoice)}/pdf", f"{SENDER}/statement"):
+        answer = await browser.get(page, headers=headers)
+        assert (answer.status_code, answer.content) == (425, b"")
+        assert (await browser.head(page)).status_code == 405
+    assert upstream.calls == []
+    assert (await browser.get(path_of(invoice))).status_code == 200
