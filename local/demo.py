@@ -1,21 +1,16 @@
-"""Ready-made shares, one in every state, so that each page can be looked at without typing: `make up DEMO=shared`.
+"""Ready-made shares, one in every state, so that each page can be looked at without typing: `client-invoices seed`.
 
-Everything is done as people do it, through the product's pages; only the time of the ending an hour ago is moved in the database.
-`python -m local.demo DATA_DIR` works on what runs from that folder; what is there already is left as it is.
+Everything is done as people do it, through the product's pages, with the simulators; what is there already is left as it is.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from common.mongo import Database
-from local import mongod
+import httpx
+
 from local.people import Client, Inbox, NotThere, Provider, Xero, eventually, patiently
 
 STUDIO, LLP = "Kōwhai & Hart Studio Ltd", "Pike & Larkmoor LLP"
@@ -29,16 +24,22 @@ WAITING_FOR_XERO = "P-06"
 INVITATION = "has shared invoices with you"
 
 
-async def main(data: Path) -> None:
-    """Makes the shares, in the order in which they have to be made."""
-    state = json.loads((data / "up.json").read_text())
-    demo = Demo(state["urls"]["product"], Inbox(state["urls"]["inbox"]), Xero(f"http://127.0.0.1:{state['ports']['XERO_SIMULATOR_PORT']}"))
-    sharing = Database(mongod.url(state["ports"]["MONGO_PORT"]), "demo", "sharing")
+async def make(product: str, inbox: str, back_office: str) -> None:
+    """Makes the shares, in the order in which they have to be made. Raises NotThere when a page does not do as it should."""
+    demo = Demo(product, Inbox(inbox), Xero(back_office))
     try:
-        await demo.make(sharing)
+        await demo.make()
     finally:
         await demo.close()
-        sharing.close()
+
+
+async def signs_in_at(product: str) -> str:
+    """The address people sign in with Xero at, without its path. Raises httpx.HTTPError, NotThere."""
+    async with httpx.AsyncClient(base_url=product, timeout=10, trust_env=False) as http:
+        answer = await http.get("/auth/xero/start")
+    if "location" not in answer.headers:
+        raise NotThere(f"{product}/auth/xero/start answered {answer.status_code} and led nowhere")
+    return "{0.scheme}://{0.netloc}".format(urlsplit(answer.headers["location"]))
 
 
 class Demo:
@@ -51,7 +52,7 @@ class Demo:
         self.provider = Provider(product)
         self.second = Provider(product)
 
-    async def make(self, sharing: Database) -> None:
+    async def make(self) -> None:
         tenants = {it["name"]: it["id"] for it in await self.xero.ask("/organisations")}
         await self.provider.sign_in(organisation=tenants[STUDIO])
         studio = {contact["number"]: contact for contact in await self.xero.ask("/contacts", tenant=tenants[STUDIO])}
@@ -60,7 +61,7 @@ class Demo:
             await self.shared(studio[number])
         await self.opened(studio[OPENED])
         await self.active(studio[ACTIVE])
-        await self.ended_an_hour_ago(studio[ENDED], sharing)
+        await self.ended(studio[ENDED])
         await self.waiting_for_xero(tenants[LLP])
 
     async def shared(self, contact: dict[str, Any]) -> str:
@@ -92,13 +93,10 @@ class Demo:
         await client.accept_invitation()
         await client.close()
 
-    async def ended_an_hour_ago(self, contact: dict[str, Any], sharing: Database) -> None:
+    async def ended(self, contact: dict[str, Any]) -> None:
         share = await self.shared(contact)
         await self.inbox.wait_for(contact["email"], INVITATION)
         await self.provider.end(contact["id"], share)
-        (row,) = await sharing.collection("shares").find({"_id": share})
-        hour_ago = row["ended_at"] - timedelta(hours=1)
-        await sharing.collection("shares").update_one({"_id": share}, {"$set": {"ended_at": hour_ago}})
 
     async def waiting_for_xero(self, tenant: str) -> None:
         """Shared in the moment in which the connection of the second organisation ended inside Xero."""
@@ -113,7 +111,3 @@ class Demo:
     async def close(self) -> None:
         for browser in (self.provider, self.second, self.inbox, self.xero):
             await browser.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))

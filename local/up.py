@@ -177,9 +177,10 @@ async def announce(system: System, display: Display) -> None:
 
 
 async def make_demo_shares(system: System) -> int:
-    """Run `python -m local.demo DATA_DIR`, which finds everything it needs in DATA_DIR/up.json; gives its exit code."""
+    """Run `client-invoices seed`, which finds everything it needs in up.json; gives its exit code."""
+    command = (sys.executable, "-m", "client_invoices", "--data-dir", str(system.data), "seed")
     with (system.data / "logs" / "demo.log").open("ab") as log:
-        demo = await asyncio.create_subprocess_exec(sys.executable, "-m", "local.demo", str(system.data), cwd=ROOT, stdout=log, stderr=log)
+        demo = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=log, stderr=log)
     return await demo.wait()
 
 

@@ -49,7 +49,7 @@ def by_make_up(service: str, folder: Path) -> set[str]:
 def by_compose(service: str, _folder: Path) -> set[str]:
     compose = [yaml.safe_load((ROOT / name).read_text())["services"][service] for name in ("docker-compose.yml", "docker-compose.real.yml")]
     secrets = {name.upper() for part in compose for name in part.get("secrets", [])}
-    keys = {"MONGO_URL", "RABBITMQ_URL"}  # files among the keys, made by `setup files`
+    keys = {"MONGO_URL", "RABBITMQ_URL"}  # files among the keys, made by `keys init`
     return by_image() | secrets | keys | {name for part in compose for name in part["environment"]}
 
 

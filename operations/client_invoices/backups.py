@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from client_invoices import backup_files
 from client_invoices.backup_files import Kept, Part
 from client_invoices.installation import SERVICES_ON_THE_BUS
+from client_invoices.screen import console
 from client_invoices.services import Installation, Refused
 
 TAKEN = ("notifier", "xero-gateway", "portal", "auth", "sharing")
@@ -22,7 +23,6 @@ TAKEN = ("notifier", "xero-gateway", "portal", "auth", "sharing")
 PLACED = ("sharing", "portal", "xero-gateway", "notifier", "auth")
 """Whoever publishes stands after those who are to hear it."""
 
-console = Console()
 Directory = Annotated[Path, typer.Argument(help="The folder of the backup")]
 Chosen = Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated")]
 
@@ -67,7 +67,7 @@ def _copied(installation: Installation, directory: Path, service: str, bar: Prog
     snapshot: dict[str, Any] = installation.get(service, "/backup")
     collections: dict[str, Kept] = {}
     for name in (each["name"] for each in snapshot["collections"]):
-        with installation.download(service, f"/backup/{name}", moment=snapshot["moment"]) as pieces:
+        with installation.stream("GET", service, f"/backup/{name}", params={"moment": snapshot["moment"]}) as pieces:
             collections[name] = backup_files.write(directory, service, name, pieces, lambda size: bar.advance(task, size))
     part = Part(snapshot["taken_at"], collections)
     bar.update(task, total=part.bytes)

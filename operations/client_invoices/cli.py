@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from client_invoices import backups, queues, xero
+from client_invoices import audits, backups, queues, rings, seed, xero
+from client_invoices.screen import console
 from client_invoices.services import Installation, Refused
 
 app = typer.Typer(
@@ -17,8 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sets up and looks after an installation of Client Invoices.",
 )
-setting_up = typer.Typer(no_args_is_help=True, help="Make keys, users and topology of a new installation; safe to repeat.")
+setting_up = typer.Typer(no_args_is_help=True, help="Make users and topology of a new installation; after `keys init`, safe to repeat.")
 app.add_typer(setting_up, name="setup")
+app.add_typer(rings.keys, name="keys")
+app.add_typer(audits.audit, name="audit")
 app.add_typer(queues.parked, name="parked")
 app.add_typer(queues.outbox, name="outbox")
 app.command("status")(queues.status)
@@ -27,7 +30,7 @@ app.command("budget")(xero.budget)
 app.command("reconcile")(xero.reconcile)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
-console = Console()
+app.command("seed")(seed.seed)
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
 
 
@@ -43,19 +46,10 @@ def installation(
         context.obj = Installation.of_make_up(data_dir) if data_dir else Installation.of_containers(keys)
 
 
-@setting_up.command("files")
-def files(folder: Folder, mongo: str = "mongo:27017", rabbitmq: str = "rabbitmq:5672", replica_set: str = "rs0") -> None:
-    """Make every key, ring, password and address that is missing."""
-    from client_invoices import setup  # not above: the drivers it needs would slow every other command by a second
-
-    setup.make_files(folder, mongo=mongo, rabbitmq=rabbitmq, replica_set=replica_set)
-    console.print(f"Keys, rings and passwords are in {folder}. Back them up apart from the databases.")
-
-
 @setting_up.command("mongo")
 def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:27017") -> None:
     """Make the database a replica set with one user for each service. Run it in the database's own network."""
-    from client_invoices import setup
+    from client_invoices import setup  # not above: the drivers it needs would slow every other command by a second
 
     setup.set_up_mongo(folder, member=member, at=at)
     console.print(f"The replica set {setup.REPLICA_SET} and the services' users are there.")
@@ -74,6 +68,6 @@ def main() -> None:
     """Runs the command; what it cannot do is one sentence and exit code 1."""
     try:
         app()
-    except Refused as error:
+    except (Refused, *rings.PROBLEMS) as error:
         Console(stderr=True, soft_wrap=True).print(str(error))
         raise SystemExit(1) from None

@@ -17,7 +17,7 @@ RINGS = {
 }
 
 # How long after its time a key of a ring may still be needed by something that was sealed with it. For xero-token records are counted
-# instead (`python -m auth retire`). Outboxes keep events for seven days to be sent again; codes live for minutes, forms for hours.
+# instead by auth. Outboxes keep events for seven days to be sent again; codes live for minutes, forms for hours.
 RESTS = {"event-seal": timedelta(days=8), "codes": timedelta(days=1), "csrf": timedelta(days=1)}
 
 CALLS = {  # design.md section 1: who calls whom, and nobody else

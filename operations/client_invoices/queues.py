@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from client_invoices.installation import SERVICES, SERVICES_ON_THE_BUS
+from client_invoices.screen import console
 from client_invoices.services import Installation, Refused
 
 parked = typer.Typer(no_args_is_help=True, help="Events that failed four times or could not be read.")
 outbox = typer.Typer(no_args_is_help=True, help="Events a service sends.")
-console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table")]
 Service = Annotated[str, typer.Argument(help="A service's name")]
 

@@ -31,10 +31,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Installation:
-    """Where the services' health ports are, and the folder with the command's own key."""
+    """Where the services' health ports are, the folder with the command's own key, and what `make up` has to open, if that runs it."""
 
     addresses: Mapping[str, str]
     keys: Path
+    urls: Mapping[str, str] | None = None
 
     @classmethod
     def of_containers(cls, keys: Path) -> Installation:
@@ -45,11 +46,12 @@ class Installation:
     def of_make_up(cls, data: Path) -> Installation:
         """What `make up` runs with this data folder. Raises Refused when it does not run."""
         try:
-            ports = json.loads((data / "up.json").read_text())["ports"]
+            state = json.loads((data / "up.json").read_text())
+            ports, urls = state["ports"], state["urls"]
         except (OSError, ValueError, KeyError) as error:
             raise Refused(f"`make up` does not run with the data folder {data}.") from error
         names = {service: f"{service.upper().replace('-', '_')}_HEALTH_PORT" for service in SERVICES}
-        return cls({service: f"http://127.0.0.1:{ports[name]}" for service, name in names.items()}, data / "keys" / OPERATIONS)
+        return cls({service: f"http://127.0.0.1:{ports[name]}" for service, name in names.items()}, data / "keys" / OPERATIONS, urls)
 
     def get(self, service: str, path: str, **params: Any) -> Any:
         """A service's answer to GET /internal/admin`path`. Raises Refused."""
@@ -64,11 +66,11 @@ class Installation:
         return self._call("POST", service, path, content=pieces, timeout=LONG_SECONDS)
 
     @contextmanager
-    def download(self, service: str, path: str, **params: Any) -> Iterator[Iterator[bytes]]:
+    def stream(self, method: str, service: str, path: str, **content: Any) -> Iterator[Iterator[bytes]]:
         """The pieces of an answer of any length. Raises Refused, also when it breaks off."""
         url, headers = self._asked(service, path)
         try:
-            with httpx.stream("GET", url, params=params, headers=headers, **{**HOW, "timeout": SILENCE_SECONDS}) as answer:
+            with httpx.stream(method, url, headers=headers, **{**HOW, "timeout": SILENCE_SECONDS}, **content) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise Refused(f"{service} refused with {answer.status_code}: {_reason(answer)}")
@@ -108,7 +110,7 @@ class Installation:
         try:
             return Signer(OPERATIONS, self.keys)
         except FileNotFoundError as error:
-            raise Refused(f"{self.keys} holds no key of this command; `client-invoices setup files` makes it.") from error
+            raise Refused(f"{self.keys} holds no key of this command; `client-invoices keys init` makes it.") from error
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from client_invoices.screen import console
 from client_invoices.services import Installation, Refused
 
 PAGE = 500
 POLL_SECONDS = 1.0
-console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table")]
 Most = Annotated[int, typer.Option(help="How many to show", min=1)]
 

@@ -94,6 +94,17 @@ async def test_a_running_system_is_copied_and_nothing_is_restored_over_it(system
     assert (code, "is in use (it holds" in said, "Nothing was changed" in said) == (1, True, True), said
 
 
+async def test_an_operator_sees_every_key_and_verifies_the_audit(system: Running) -> None:
+    code, said = await client_invoices(system, "keys", "status", "--json")
+    rows = {(row["ring"], row["key"]): row for row in json.loads(said)}
+    assert (code, rows["event-seal", "k1"]["primary_in"]) == (0, ["sharing", "portal", "notifier"]), said
+    assert (rows["csrf", "k1"]["state"], rows["csrf", "k1"]["primary_in"]) == ("primary", ["web"])
+    code, said = await client_invoices(system, "keys", "retire", "event-seal", "k1")
+    assert (code, "k1 is the primary key" in said) == (1, True), said
+    code, said = await client_invoices(system, "audit", "verify")
+    assert (code, "Every chain is whole." in said) == (0, True), said
+
+
 async def publish_nonsense(system: Running) -> None:
     """What no service of ours would send, put into notifier's queue as an administrator can."""
     ports = system.state["ports"]

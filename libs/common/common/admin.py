@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
 from common import inbox, outbox
+from common.crypto import held_keys
 from common.errors import NotFound
 from common.http import Db, caller
 from common.identity import CallerIdentity
@@ -21,6 +22,8 @@ from common.mongo import INBOX, OUTBOX, Database, Document
 
 FromOperator = Annotated[CallerIdentity, Depends(caller("operations"))]
 router = APIRouter(prefix="/internal/admin")
+rings = APIRouter(prefix="/internal/admin")
+"""Beside `router` for services without a database."""
 
 
 class Queue(BaseModel):
@@ -56,12 +59,24 @@ class ShownEvent(ParkedEvent):
     body: Any
 
 
+class HeldRings(BaseModel):
+    """By ring, the state of each key as this process read it at its start: primary, decrypt or disabled."""
+
+    rings: dict[str, dict[str, str]]
+
+
 class Since(BaseModel):
     since: AwareDatetime
 
 
 class Changed(BaseModel):
     changed: int
+
+
+@rings.get("/rings")
+async def show_rings(_operator: FromOperator) -> HeldRings:
+    """Ids and states, no keys: whether a process was restarted since a ring was changed."""
+    return HeldRings(rings=held_keys())
 
 
 @router.get("/status")

@@ -136,6 +136,14 @@ def _also_in(path: Path, keys: set[str]) -> str | None:
     return None
 
 
+def held_keys() -> dict[str, dict[str, str]]:
+    """By ring, id and state of every key this process has loaded."""
+    held: dict[str, dict[str, str]] = {}
+    for sample in (sample for metric in KEYS_HELD.collect() for sample in metric.samples):
+        held.setdefault(sample.labels["ring"], {})[sample.labels["key"]] = sample.labels["state"]
+    return held
+
+
 def seal(ring: KeyRing, plaintext: bytes, context: Sequence[str]) -> dict[str, Any]:
     """Encrypts under a new data key, wrapped by the ring's primary. `context` binds the value to its place; it is not stored."""
     data_key, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)

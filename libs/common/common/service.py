@@ -273,6 +273,7 @@ def operations(runtime: Runtime) -> FastAPI:
         setattr(app.state, name, getattr(runtime.app.state, name))
     app.state.request_seconds = OPERATOR_SECONDS
     app.state.handlers, app.state.indexes, app.state.keeping = runtime.handlers, runtime.indexes, runtime.keeping
+    app.include_router(common_admin.rings)
     if runtime.db:
         app.include_router(common_admin.router)
         app.include_router(backup.router)

@@ -56,7 +56,7 @@ def operator(toy: Harness) -> dict[str, str]:
 async def test_nobody_but_the_operators_command_is_admitted(toy: Harness) -> None:
     routes = admitted(operations(toy.runtime))
     asked = {route: who for route, who in routes.items() if route[1].startswith("/internal/")}
-    assert len(asked) == 13
+    assert len(asked) == 14
     assert set(asked.values()) == {frozenset({"service:operations"})}
     for method, path in asked:
         answer = await toy.operations.request(

@@ -1,19 +1,27 @@
-"""What an operator may ask auth on its health port: how every connection is."""
+"""What an operator may ask auth on its health port: how every connection is, turning the vault's key, verifying its audit."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from auth import store
+from auth import audit_store, rotation, rotation_store, store
+from auth.audit_verifier import Report, in_words, verify
 from auth.models import State
 from common.addresses import masked
 from common.admin import FromOperator
+from common.crypto import KeyRing
 from common.http import Db
+from common.mongo import Database
 
+TOLD_EVERY_SECONDS = 0.5
 router = APIRouter(prefix="/internal/admin")
 
 
@@ -40,6 +48,20 @@ class ConnectionRows(BaseModel):
 
     connections: list[ConnectionRow]
     after: str | None
+
+
+class Wrapped(BaseModel):
+    """`primary`: the key this process wraps with; `keys`: how many token sets each key wraps; `left`: those another key still wraps."""
+
+    primary: str
+    keys: dict[str, int]
+    left: int
+
+
+class Known(BaseModel):
+    """Hashes of anchors as the log told them, by number."""
+
+    known: dict[int, str] = {}
 
 
 @router.get("/connections")
@@ -74,3 +96,55 @@ async def list_connections(
             )
         )
     return ConnectionRows(connections=rows, after=found[-1].id if len(found) == limit else None)
+
+
+@router.get("/vault")
+async def show_vault(_operator: FromOperator, request: Request, db: Db) -> Wrapped:
+    ring: KeyRing = request.app.state.ring
+    return Wrapped(primary=ring.primary, keys=await rotation_store.count_by_key(db), left=await rotation.needing(db, ring))
+
+
+@router.get("/vault/{key}")
+async def count_needing(_operator: FromOperator, db: Db, key: str) -> dict[str, int]:
+    """How many token sets cannot be opened without this key."""
+    return {"needed": await rotation_store.count_wrapped_by(db, [key])}
+
+
+@router.post("/vault/rewrap")
+async def rewrap(_operator: FromOperator, request: Request, db: Db) -> Response:
+    """Wraps every token set by the primary key of this process's ring: lines of JSON, {done, total} until the last, {left, unreadable}.
+
+    Whoever stops listening stops it; asked again, it goes on with what is left.
+    """
+    ring: KeyRing = request.app.state.ring
+    at = {"done": 0, "total": 0}
+
+    async def work() -> dict[str, Any]:
+        left, unreadable = await rotation.rewrap_all(db, ring, lambda done, total: at.update(done=done, total=total))
+        return {"left": left, "unreadable": sorted(unreadable)}
+
+    return StreamingResponse(_told(work(), lambda: at), media_type="application/x-ndjson")
+
+
+@router.post("/audit/verify")
+async def verify_audit(_operator: FromOperator, db: Db, asked: Known) -> Response:
+    """Reads the whole audit: lines of JSON, {done, total} in links until the last, {broken, lines}: how many chains are, and the report."""
+    report, total = Report(), await audit_store.estimate_links(db)
+    lines = _told(_verified(db, asked.known, report), lambda: {"done": report.links, "total": total})
+    return StreamingResponse(lines, media_type="application/x-ndjson")
+
+
+async def _verified(db: Database, known: dict[int, str], report: Report) -> dict[str, Any]:
+    await verify(db, known, report)
+    return {"broken": len(report.broken), "lines": list(in_words(report))}
+
+
+async def _told(work: Coroutine[Any, Any, dict[str, Any]], at: Callable[[], dict[str, int]]) -> AsyncIterator[str]:
+    """How far work is, again and again, then what it answers; it ends with whoever listens."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=TOLD_EVERY_SECONDS))[0]:
+            yield f"{json.dumps(at())}\n"
+        yield f"{json.dumps(task.result())}\n"
+    finally:
+        task.cancel()

@@ -48,6 +48,10 @@ async def walk_links(db: Database) -> AsyncIterator[Document]:
         after = rows[-1]["_id"]
 
 
+async def estimate_links(db: Database) -> int:
+    return await db.collection(LINKS).estimate()
+
+
 async def list_heads(reader: Reader, since: datetime) -> list[tuple[str, int]]:
     """Chains with a link made at or after `since`, with the number of their newest, by chain."""
     newest = {"_id": "$chain", "number": {"$max": "$number"}}

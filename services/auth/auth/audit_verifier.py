@@ -52,12 +52,13 @@ class _End:
         return None
 
 
-async def verify(db: Database, known: Mapping[int, str]) -> Report:
+async def verify(db: Database, known: Mapping[int, str], report: Report | None = None) -> Report:
     """`known` are hashes of anchors kept outside of the database, by number: each stood once in a log line `audit.anchored`.
+    `report` is filled as it goes, for whoever wants to see how far it is.
 
     May run beside everything else: what seems wrong only because it changes meanwhile is looked at again in one snapshot.
     """
-    report = Report()
+    report = report or Report()
     await _read_links(db, report)
     await _read_anchors(db, report, known)
     async for token_sets in audit_store.walk_token_sets(db):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -10,15 +11,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from pydantic import SecretStr
 
-from auth import rotation_store, store, vault
+from auth import rotation, rotation_store, store, vault
 from auth.audit_models import Use
 from auth.errors import XeroUnavailable
 from auth.testing import MERE, PretendXero
 from auth.tokens import Tokens
 from common.clock import utc_now
 from common.crypto import KeyRing, Unreadable
+from common.keys import retire_key
+from common.mongo import Database
+from common.service import operations
+from common.settings import ServiceSettings
 from common.testing import Harness
 
 
@@ -85,19 +91,47 @@ class Vaults:
         told = {"MONGO_URL": settings.mongo_url, "MONGO_DATABASE": settings.mongo_database, "KEYS_DIR": self.ring_file.parent.parent}
         return {name: str(value) for name, value in told.items()} | {"XERO_CLIENT_ID": "none", "XERO_CLIENT_SECRET": "none"}
 
-    async def operator(self, *command: str) -> asyncio.subprocess.Process:
-        """`python -m auth <command>` as a process of its own."""
-        line, pipe = (sys.executable, "-m", "auth", *command), asyncio.subprocess.PIPE
+    async def process(self, module: str = "auth") -> asyncio.subprocess.Process:
+        """`python -m <module>` with what auth has to be told; `auth.testing_vault` wraps everything with the primary key."""
+        line, pipe = (sys.executable, "-m", module), asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(*line, env={**os.environ, **self.environment}, stdout=pipe, stderr=pipe)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """What auth, started with the ring as it is now, answers an operator; of an answer in lines the last."""
+        self.service.app.state.ring = KeyRing.load(self.ring_file)
+        transport = httpx.ASGITransport(operations(self.service.runtime))
+        headers = self.service.as_service("operations")
+        async with httpx.AsyncClient(transport=transport, base_url="http://auth") as http:
+            answer = await http.request(method, f"/internal/admin{path}", json=body, headers=headers, timeout=600)
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text.splitlines()[-1])
+
+    async def retire(self, key: str) -> str:
+        """As the operator's command does it: `disabled`, then `removed`. Raises NotYet while a token set needs the key."""
+        needed = (await self.ask("GET", f"/vault/{key}"))["needed"]
+        return retire_key([self.ring_file], key, utc_now(), needed=needed)
 
     async def rotate_killed_after(self, wrapped: int) -> int:
         """Kills a rotation with -9 once so many token sets are done; how many were left."""
         (key,) = KeyRing.load(self.ring_file).others
         before = await self.under(key)
-        process = await self.operator("rotate")
+        process = await self.process("auth.testing_vault")
         while process.returncode is None and await self.under(key) > before - wrapped:
             await self.db.changed(within=0.005)
         if process.returncode is None:
             process.kill()
         await process.wait()
         return await self.under(key)
+
+
+async def rewrap() -> None:
+    """What auth does when an operator has its key turned, in a process that can be killed."""
+    settings = ServiceSettings()
+    assert settings.mongo_url
+    db = Database(settings.mongo_url, "auth", settings.mongo_database)
+    await rotation.rewrap_all(db, KeyRing.load(settings.keys_dir / "rings" / f"{vault.RING}.json"), lambda _done, _total: None)
+    db.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(rewrap())

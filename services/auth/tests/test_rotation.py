@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
-from auth import audit, audit_store, operate, rotation, rotation_store, vault
+from auth import audit, audit_store, rotation, rotation_store, vault
 from auth.audit_models import an_access, next_link
 from auth.audit_verifier import verify
 from auth.auditor import Auditor
@@ -18,7 +17,7 @@ from auth.testing_vault import Vaults
 from auth.vault import Vault
 from common.clock import utc_now
 from common.crypto import KeyRing
-from common.keys import add_key, make_keys, use_key
+from common.keys import NotYet, add_key, make_keys, use_key
 from common.testing import Harness
 
 
@@ -31,23 +30,6 @@ def ring_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def vaults(auth: Harness, xero: PretendXero, ring_file: Path) -> Vaults:
     return Vaults(auth, xero, ring_file)
-
-
-Command = Callable[..., Awaitable[tuple[int, str]]]
-
-
-@pytest.fixture
-def command(vaults: Vaults, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """`await command("rotate")` answers the exit code and what an operator reads."""
-    for name, value in vaults.environment.items():
-        monkeypatch.setenv(name, value)
-
-    async def run(*arguments: str) -> tuple[int, str]:
-        capfd.readouterr()
-        code = await asyncio.to_thread(operate.main, arguments)
-        return code, "".join(capfd.readouterr())
-
-    return run
 
 
 def turn(ring_file: Path) -> None:
@@ -66,7 +48,7 @@ async def kids(auth: Harness) -> set[str]:
 
 
 async def test_a_rotation_under_load_and_killed_fails_no_read_and_leaves_nothing_under_the_old_key(
-    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
+    auth: Harness, vaults: Vaults, ring_file: Path
 ) -> None:
     await vaults.fill(300)
     add_key([ring_file])
@@ -78,14 +60,13 @@ async def test_a_rotation_under_load_and_killed_fails_no_read_and_leaves_nothing
         processes.create_task(vaults.read(new_ring))
         left = await vaults.rotate_killed_after(100)
         old_ring.set()  # the last process is restarted with the new ring
-        code, said = await command("rotate")
+        found = await vaults.ask("POST", "/vault/rewrap")
         new_ring.set()
     assert 0 < left < 300
-    assert (code, vaults.failed) == (0, []), said
+    assert (found, vaults.failed) == ({"left": 0, "unreadable": []}, [])
     assert vaults.reads > 20
     assert await kids(auth) == {"k2"}
-    assert await command("retire", "k1") == (0, "k1 is disabled. Restart auth; retire it again to remove it from the ring.\n")
-    assert await command("retire", "k1") == (0, "k1 is removed.\n")
+    assert [await vaults.retire("k1"), await vaults.retire("k1")] == ["disabled", "removed"]
     again = Vault(KeyRing.load(ring_file))
     for number in range(0, 300, 7):
         token_set = await auth.app.state.tokens._live(auth.db, f"tks_{number:026}")
@@ -108,21 +89,17 @@ async def test_progress_counts_up_to_the_total(auth: Harness, vaults: Vaults, ri
     assert {(it["did"], it["service"], it["purpose"]) for link in links for it in link["accesses"]} == {("rewrap", "auth", "rotate")}
 
 
-async def test_what_cannot_be_unwrapped_stays_as_it_is_and_stops_nothing(
-    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
-) -> None:
+async def test_what_cannot_be_unwrapped_stays_as_it_is_and_stops_nothing(auth: Harness, vaults: Vaults, ring_file: Path) -> None:
     await vaults.fill(20)
     turn(ring_file)
     spoiled = f"tks_{7:026}"
     await auth.db.collection("token_sets").update_one({"_id": spoiled}, {"$set": {"owner": "another"}})
     (before,) = await auth.db.collection("token_sets").find({"_id": spoiled})
-    code, said = await command("rotate")
-    assert code == 1
-    assert f"1 token sets cannot be unwrapped, among them {spoiled}. They were left alone." in said
+    assert await vaults.ask("POST", "/vault/rewrap") == {"left": 1, "unreadable": [spoiled]}
     assert await auth.db.collection("token_sets").find({"_id": spoiled}) == [before]
     assert await vaults.under("k2") == 19
-    code, said = await command("retire", "k1")
-    assert (code, said) == (1, "1 records need the key k1; rotate first.\n")
+    with pytest.raises(NotYet, match="1 records need the key k1; rotate first"):
+        await vaults.retire("k1")
     assert KeyRing.load(ring_file).key("k1")
 
 
@@ -153,41 +130,33 @@ async def test_many_links_in_one_call_take_no_number_that_is_taken(auth: Harness
     assert {fault for _, fault in broken.values()} == {"the token set is gone, but the chain was not closed"}
 
 
-async def test_the_operator_sees_what_each_key_wraps_and_so_do_metrics(
-    auth: Harness, vaults: Vaults, ring_file: Path, command: Command
-) -> None:
+async def test_the_operator_sees_what_each_key_wraps_and_so_do_metrics(auth: Harness, vaults: Vaults, ring_file: Path) -> None:
     await vaults.fill(5)
     turn(ring_file)
     assert (await rotate(vaults))[0] == 0
     await auth.db.collection("token_sets").update_one({"_id": f"tks_{3:026}"}, {"$set": {"refresh.kid": "k9"}})
-    code, said = await command("keys")
-    assert [line.split() for line in said.splitlines()] == [
-        ["k1", "decrypt", "0", "token", "sets"],
-        ["k2", "primary", "4", "token", "sets"],
-        ["k9", "missing", "1", "token", "sets", "that", "cannot", "be", "opened"],
-    ]
-    assert code == 1
+    assert await vaults.ask("GET", "/vault") == {"primary": "k2", "keys": {"k2": 4, "k9": 1}, "left": 0}
     await Auditor().look(auth.db)
     assert 'vault_token_sets{key="k2"} 4.0' in generate_latest().decode()
 
 
-async def test_the_audit_is_verified_by_a_command(browser: Browser, auth: Harness, command: Command) -> None:
+async def test_the_audit_is_verified_by_a_command(browser: Browser, auth: Harness, vaults: Vaults) -> None:
     await browser.sign_in(MERE)
     await Auditor().look(auth.db)
-    code, said = await command("verify-audit")
-    assert code == 0
-    assert "1 chains with 1 links, 1 anchors." in said
-    anchor = said.partition("Newest anchor: ")[2].partition(" ")[0]
-    assert (await command("verify-audit", "--known", anchor))[0] == 0
+    found = await vaults.ask("POST", "/audit/verify", {})
+    assert found["broken"] == 0
+    assert found["lines"][0] == "1 chains with 1 links, 1 anchors."
+    number, _, hash = found["lines"][1].removeprefix("Newest anchor: ").partition(" ")[0].partition(":")
+    assert (await vaults.ask("POST", "/audit/verify", {"known": {number: hash}}))["broken"] == 0
     await auth.db.collection("audit").update_one({}, {"$set": {"accesses.0.purpose": "innocent"}})
-    code, said = await command("verify-audit")
-    assert code == 1
-    assert "link 1: its content was changed." in said
+    found = await vaults.ask("POST", "/audit/verify", {})
+    assert found["broken"] == 1
+    assert "link 1: its content was changed." in found["lines"][-1]
 
 
 async def test_auth_does_not_start_with_a_bad_ring_and_says_why(vaults: Vaults, ring_file: Path) -> None:
     await asyncio.to_thread(ring_file.chmod, 0o644)
-    process = await vaults.operator()
+    process = await vaults.process()
     _, complained = await process.communicate()
     assert process.returncode == 1
     assert (
