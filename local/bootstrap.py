@@ -27,7 +27,7 @@ RUN_PACKAGES = {
     # Letters for the papers that are drawn here: most of the world's scripts, then Chinese and Japanese, then Korean.
     "fonts-noto-core": "usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
     "fonts-droid-fallback": "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
-    "fonts-nanum": "usr/share/fonts/truetype/nanum/NanumGothic.ttf",
+    "fonts-nanum": "usr/share/fonts/truetype/nanum/NanumSquareR.ttf",
 }
 TEST_PACKAGES = {
     "chromium": "usr/bin/chromium",
