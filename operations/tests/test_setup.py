@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pymongo.errors import OperationFailure
 
 from client_invoices import setup
 from client_invoices.installation import RINGS, SERVICES, SERVICES_ON_THE_BUS
+from common.mongo import Database, Index
 from conftest import running
 from local import mongod
 from local.processes import free_ports
@@ -74,6 +76,25 @@ def test_the_database_gets_one_user_for_each_service_who_sees_nothing_else(insta
             client["sharing"]["shares"].find_one()
     with MongoClient[dict[str, str]](f"mongodb://{at}", directConnection=True) as stranger, pytest.raises(OperationFailure):
         stranger["portal"]["links"].find_one()
+
+
+async def test_a_services_own_user_may_copy_its_database_and_put_it_back(installation: Path, guarded_mongod: int) -> None:
+    at = f"127.0.0.1:{guarded_mongod}"
+    await asyncio.to_thread(setup.set_up_mongo, installation, member=at, at=at)
+    db = Database((installation / "portal" / "secrets" / "mongo_url").read_text().replace("mongo:27017", at), "portal")
+    try:
+        await db.prepare({"clients": [Index(("email", 1), unique=True)], "outbox": []})
+        await db.collection("clients").insert_one({"_id": "cli_1", "email": "you@demo.example"})
+        copied = [rows async for rows in db.read_raw("clients", await db.moment())]
+        await db.collection("clients").delete_many({})
+        staged = db.staged()
+        await staged.prepare({"clients": [Index(("email", 1), unique=True)]})
+        await staged.collection("clients").insert_raw(copied[0])
+        await db.put_in_place("clients")
+        await db.drop_staged()
+        assert await db.collection("clients").find({}) == [{"_id": "cli_1", "email": "you@demo.example"}]
+    finally:
+        db.close()
 
 
 def test_the_broker_gets_topology_and_users(installation: Path, rabbitmq: Broker) -> None:
