@@ -31,6 +31,7 @@ SECONDS_BETWEEN = {
     "client sign-ins": 25.0,  # an address may ask for five mails an hour
     "changes": 5.0,
 }
+STANDSTILL_SECONDS = 5.0
 
 
 class Load:
@@ -41,6 +42,7 @@ class Load:
         self.story = story
         self.done: Counter[str] = Counter()
         self.failed: list[str] = []
+        self.stood_still: list[str] = []
         self.mark = ""
         self._sequence = itertools.count(5_000_000)
         self._marks = itertools.count()
@@ -52,12 +54,14 @@ class Load:
         """All kinds at once; ends what was begun."""
         kinds = [self.read_as_client, self.read_as_provider, self.post_webhook, self.sign_in_provider, self.sign_in_client, self.change]
         stop = asyncio.Event()
+        watching = asyncio.create_task(self._watch())
         tasks = [asyncio.create_task(self._again_and_again(name, each, stop)) for name, each in zip(SECONDS_BETWEEN, kinds, strict=True)]
         try:
             yield self
         finally:
             stop.set()
             await asyncio.gather(*tasks)
+            watching.cancel()
             await self._http.aclose()
 
     async def read_as_client(self) -> None:
@@ -100,6 +104,14 @@ class Load:
         mark = f"ROLL-{next(self._marks)}"
         await self.system.xero.do(f"/invoices/{self.story.invoice['id']}/edit", reference=mark)
         self.mark = mark
+
+    async def _watch(self) -> None:
+        """Notes when this process itself was not let run for seconds: then the machine stood still, and deadlines ran out for everybody."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.1)
+            if (gap := time.monotonic() - began) > STANDSTILL_SECONDS:
+                self.stood_still.append(f"{time.strftime('%H:%M:%S')} for {gap:.0f} s")
 
     async def _again_and_again(self, name: str, step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         while not stop.is_set():

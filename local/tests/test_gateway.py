@@ -31,6 +31,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         size = len(self.rfile.read(int(self.headers["content-length"] or 0)))
         seen = {
+            "host": self.server.server_address[0],
             "port": self.server.server_address[1],
             "path": self.path,
             "size": size,
@@ -106,8 +107,8 @@ def running(gateway: Gateway, **told: str) -> Iterator[Gateway]:
 
 
 @contextmanager
-def echoing(port: int) -> Iterator[None]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Echo) as server:
+def echoing(port: int, host: str = "127.0.0.1") -> Iterator[None]:
+    with http.server.ThreadingHTTPServer((host, port), Echo) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -185,6 +186,37 @@ def test_a_service_that_is_down_gets_a_calm_page_of_ours(gateway: Gateway) -> No
     assert "Your invoices are safe; we cannot check your access right now, so we show none." in answer.text
     assert "server" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_page_that_one_replica_refuses_comes_from_another(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    dead = gateway.ports["AUTH_UPSTREAM"]
+    with running(gateway, WEB_UPSTREAM=f"127.0.0.1:{dead} 127.0.0.1:{gateway.ports['WEB_UPSTREAM']}"):
+        assert [gateway.reached("/")[0] for _ in range(8)] == ["WEB_UPSTREAM"] * 8
+
+
+def test_a_replica_that_is_not_ready_gets_no_requests(tmp_path: Path) -> None:
+    """Both listen; the port of health answers at one of the two addresses alone."""
+    gateway = Gateway(tmp_path)
+    web, health = gateway.ports["WEB_UPSTREAM"], gateway.ports["AUTH_UPSTREAM"]
+    told = {"UPSTREAM_CHECKS": "replicas", "WEB_UPSTREAM": f"127.0.0.1:{web} 127.0.0.2:{web}", "WEB_HEALTH_PORT": str(health)}
+    with echoing(health), echoing(web, "127.0.0.2"), running(gateway, **told):
+        for _ in range(200):
+            hosts = {gateway.client.get("/").json()["host"] for _ in range(8)}
+            if hosts == {"127.0.0.1"}:
+                break
+            time.sleep(0.05)
+        assert hosts == {"127.0.0.1"}
+
+
+def test_the_caddy_between_replicas_reads_its_file() -> None:
+    names = ("WEB_PORT", "AUTH_PORT", "XERO_GATEWAY_PORT", "SHARING_PORT", "PORTAL_PORT")
+    ports = {name: str(8000 + place) for place, name in enumerate(names)}
+    ports |= {name.replace("_PORT", "_HEALTH_PORT"): "1" for name in ports}
+    replicas = {f"{name}_REPLICAS": "127.0.0.1:1 127.0.0.2:1" for name in ("AUTH", "XERO_GATEWAY", "SHARING", "PORTAL")}
+    command = ["caddy", "adapt", "--config", str(ROOT / "local" / "inside.Caddyfile"), "--adapter", "caddyfile"]
+    read = subprocess.run(command, env={"PATH": os.environ["PATH"], "INSIDE": "127.0.1.1", **ports, **replicas}, capture_output=True)
+    assert read.returncode == 0, read.stderr
 
 
 def test_no_secret_of_an_address_or_header_is_logged(gateway: Gateway) -> None:

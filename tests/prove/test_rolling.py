@@ -31,6 +31,7 @@ async def test_rolling_restarts_of_everything_fail_no_request(tmp_path: Path, ch
                 print(f"{number:3} {part}: {sum(load.done.values())} done, {len(load.failed)} failed", flush=True)
         seconds = time.monotonic() - began
         print(f"{RESTARTS} restarts in {seconds:.0f} s; {dict(load.done)}; failed: {load.failed}", flush=True)
+        print(f"the machine stood still: {load.stood_still or 'never'}", flush=True)
         await all_is_shown(load)
         assert load.failed == []
         assert ended_badly(system) == []

@@ -19,7 +19,7 @@ from common.errors import Unavailable
 from common.events import Event, EventData, Handlers, decode
 from common.logging import get_logger
 from common.mongo import INBOX, Database, DatabaseUnavailable, Document, DuplicateKey, Index, Tx
-from common.telemetry import EVENTS_HANDLED, EVENTS_STORED, INBOX_PARKED, INBOX_WAITING
+from common.telemetry import EVENTS_HANDLED, EVENTS_STORED, INBOX_PARKED, INBOX_WAITING, MEASURE_SECONDS, Often
 
 RETRY_SECONDS = (5, 60, 600)
 """How long an event waits after its first, second and third failure; the fourth parks it."""
@@ -70,12 +70,14 @@ class Worker:
         self._handlers = handlers
 
     async def run(self, db: Database) -> None:
+        measured = Often(MEASURE_SECONDS)
         while not db.stopping:
             try:
                 while await handle_pending(db, self._handlers):
                     pass
-                INBOX_WAITING.set(await db.collection(INBOX).count({"state": "pending"}))
-                INBOX_PARKED.set(await db.collection(INBOX).count({"state": "parked"}))
+                if measured.is_due():
+                    INBOX_WAITING.set(await db.collection(INBOX).count({"state": "pending"}))
+                    INBOX_PARKED.set(await db.collection(INBOX).count({"state": "parked"}))
             except DatabaseUnavailable:
                 await asyncio.sleep(1)
             await db.changed(within=POLL_SECONDS)

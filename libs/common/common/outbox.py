@@ -11,7 +11,7 @@ from common.bus import Bus
 from common.events import CONTENT_TYPE
 from common.logging import get_logger
 from common.mongo import OUTBOX, Database, DatabaseUnavailable, Document, Index
-from common.telemetry import EVENTS_PUBLISHED, EVENTS_RETURNED, OUTBOX_WAITING
+from common.telemetry import EVENTS_PUBLISHED, EVENTS_RETURNED, MEASURE_SECONDS, OUTBOX_WAITING, Often
 
 BATCH = 100
 LEASE_SECONDS = 15.0
@@ -41,11 +41,13 @@ class Relay:
         self._bus = bus
 
     async def run(self, db: Database) -> None:
+        measured = Often(MEASURE_SECONDS)
         while not db.stopping:
             try:
                 while await publish_pending(db, self._bus):
                     pass
-                OUTBOX_WAITING.set(await db.collection(OUTBOX).count({"state": "pending"}))
+                if measured.is_due():
+                    OUTBOX_WAITING.set(await db.collection(OUTBOX).count({"state": "pending"}))
             except DatabaseUnavailable:
                 await asyncio.sleep(1)
             await db.changed(within=POLL_SECONDS)
