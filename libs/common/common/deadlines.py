@@ -20,6 +20,16 @@ def deadline(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
+@contextmanager
+def deadline_anew(seconds: float) -> Iterator[None]:
+    """Limits everything inside to `seconds` whatever an outer deadline leaves: for an answer that is sent piece by piece."""
+    token = _ends_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
 def remaining(limit: float) -> float:
     """Seconds left, at most `limit`, and never less than a tenth so that a call fails by itself and says why."""
     ends_at = _ends_at.get()

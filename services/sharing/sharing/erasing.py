@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from common.mongo import Database, Document, Tx
-from sharing import leaving_store
+from sharing import download_store, leaving_store
 
 
 async def erase_some(tx: Tx, row: Document) -> int:
@@ -31,6 +31,8 @@ async def forget(db: Database, id: str, asked_at: datetime) -> None:
 async def _forget_organisation(db: Database, organisation_id: str, asked_at: datetime) -> None:
     while shares := await leaving_store.list_ended_before(db, organisation_id, asked_at):
         await db.transact(leaving_store.delete_shares, [share.id for share in shares])
+    while await download_store.delete_some_downloads(db, organisation_id, asked_at):
+        pass
     kept, after = set(), ""
     while contact_ids := await leaving_store.list_contact_ids(db, organisation_id, after):
         for contact_id in contact_ids:

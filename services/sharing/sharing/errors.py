@@ -39,3 +39,9 @@ class TooMany(Unprocessable):
     """More than one answer holds; a narrower choice works."""
 
     code = "too_many"
+
+
+class NothingToDownload(Unprocessable):
+    """What was asked for holds no invoice."""
+
+    code = "nothing_to_download"

@@ -7,11 +7,11 @@ from functools import partial
 
 from common.contracts.auth import OrganisationConnected, OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
 from common.contracts.notifier import EmailFailed, EmailSent
-from common.contracts.xero_gateway import ContactChanged, InvoicesChanged, InvoicesFetched, OrganisationChecked
+from common.contracts.xero_gateway import ContactChanged, InvoicesChanged, InvoicesFetched, OrganisationChecked, PdfsFetched
 from common.crypto import KeyRing
 from common.events import Event, EventData, Handlers
 from common.mongo import Tx
-from sharing import contacts, organisations, shares, snapshots
+from sharing import contacts, downloads, organisations, shares, snapshots
 from sharing.models import MailState
 
 
@@ -60,6 +60,10 @@ async def store_changed_invoices(tx: Tx, event: Event[InvoicesChanged], ring: Ke
     await snapshots.store_changes(tx, event.data, ring)
 
 
+async def note_download(tx: Tx, event: Event[PdfsFetched]) -> None:
+    await downloads.note_progress(tx, event.data)
+
+
 async def note_sent_invitation(tx: Tx, event: Event[EmailSent]) -> None:
     await shares.note_mail(tx, event.data.share_id, event.data.version, "sent")
 
@@ -82,6 +86,7 @@ HANDLERS: Handlers = {
     OrganisationDisconnected: mark_as_disconnected,
     OrganisationChecked: note_check,
     ContactChanged: note_contact,
+    PdfsFetched: note_download,
     EmailSent: note_sent_invitation,
     EmailFailed: note_failed_invitation,
     **INVITING,

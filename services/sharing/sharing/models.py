@@ -289,6 +289,30 @@ class Version(Document):
     invoice: Invoice
 
 
+class Download(Document):
+    """PDFs of many invoices that one address asked for at once, and how far xero-gateway is with them.
+
+    `kept` of `total` are Xero's own; of `missed` Xero holds another version or none. `reason` and `limit` say why the rest waits.
+    It says nothing of what may be seen: that is asked for every invoice when it is taken away.
+    """
+
+    organisation_id: str
+    email: str
+    contact_ids: tuple[str, ...]
+    invoice_ids: tuple[str, ...]
+    created_at: datetime
+    purge_at: datetime
+    kept: int = 0
+    missed: int = 0
+    reason: str | None = None
+    limit: str | None = None
+    version: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return self.kept + self.missed >= len(self.invoice_ids)
+
+
 class Moment(BaseModel):
     """One opening or download."""
 

@@ -45,8 +45,15 @@ async def ids_of(desk: Desk, other_desk: Desk) -> dict[str, list[str]]:
         "share_id": [mine["id"], theirs["id"], over["id"], "shr_unknown"],
         "contact_id": [CONTACT, OTHER_CONTACT, uuid_of("unknown contact")],
         "invoice_id": [MINE.invoice_id, THEIRS.invoice_id, OVER.invoice_id, uuid_of("unknown invoice"), "$ne"],
+        "download_id": [await download(desk, CLIENT), await download(other_desk, STRANGER), "dl_unknown"],
         "token": ["cii_unknown"],
     }
+
+
+async def download(desk: Desk, email: str) -> str:
+    """Of everything this address sees of the desk's organisation."""
+    path = f"/internal/client/senders/{desk.organisation}/downloads"
+    return str((await desk.service.http.post(path, headers=desk.service.as_client(email))).json()["id"])
 
 
 def paths(route: str, ids: dict[str, list[str]]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from common.clock import utc_now
 from common.contracts.auth import OrganisationDisconnected, OrganisationNeedsReauth, OrganisationUpdated
 from common.contracts.notifier import EmailFailed, EmailSent
-from common.contracts.xero_gateway import ContactChanged, InvoicesFetched, OrganisationChecked
+from common.contracts.xero_gateway import ContactChanged, InvoicesFetched, OrganisationChecked, PdfsFetched
 from common.events import Event, EventData, new_event
 from common.testing import ORGANISATION, Harness
 from sharing.handlers import HANDLERS
@@ -69,6 +69,10 @@ STORIES: dict[str, list[EventData]] = {
         for number, name in ((5, "Old"), (6, "New"))
     ],
     "checks": [OrganisationChecked(version=number, organisation_id=ORGANISATION, checked_at=READ[number]) for number in (1, 2)],
+    "PDFs": [
+        PdfsFetched(version=1, download_id="DL", organisation_id=ORGANISATION, kept=0, missed=0, total=1, reason="xero_busy", limit="day"),
+        PdfsFetched(version=2, download_id="DL", organisation_id=ORGANISATION, kept=1, missed=0, total=1, reason=None, limit=None),
+    ],
     "mails": [
         EmailFailed(version=1, share_id="SHARE", at=NOW, reason="Mailbox unknown."),
         EmailSent(version=1, share_id="SHARE", at=NOW),
@@ -102,11 +106,20 @@ async def end_of(sharing: Harness, desk: Desk, story: Sequence[Event[Any]]) -> d
     loading = any(isinstance(event.data, InvoicesFetched) for event in story)
     share = await (desk.invite() if loading else desk.share([an_invoice("INV-9")]))
     await desk.share([an_invoice("INV-8", contact_id=OTHER_CONTACT)], "other@demo.example", OTHER_CONTACT)
+    names = {"load_id": share["load_id"], "share_id": share["id"], "download_id": await download_of(sharing, loading)}
     for event in story:
-        ids = {name: share[key] for name, key in (("load_id", "load_id"), ("share_id", "id")) if hasattr(event.data, name)}
+        ids = {name: id for name, id in names.items() if hasattr(event.data, name)}
         await sharing.db.collection("inbox").delete_many({"_id": event.id})
         await sharing.deliver_event(event.model_copy(update={"data": event.data.model_copy(update=ids)}))
     return await stored(sharing)
+
+
+async def download_of(sharing: Harness, loading: bool) -> str:
+    """A download the first contact's client asked for, where there is something to see."""
+    if loading:
+        return ""
+    asked = await sharing.http.post(f"/internal/client/senders/{ORGANISATION}/downloads", headers=sharing.as_client())
+    return str(asked.json()["id"])
 
 
 async def stored(sharing: Harness) -> dict[str, Any]:
@@ -120,7 +133,9 @@ async def stored(sharing: Harness) -> dict[str, Any]:
     contacts = await sharing.db.collection("contacts").find({}, projection={"revision": 0, "load_id": 0})
     for row in contacts:
         row["as_of"] = row["as_of"] if row["as_of"] and row["as_of"] > NOW else None
+    downloads = await sharing.db.collection("downloads").find({})
     return {
+        "downloads": [(row["version"], row["kept"], row["reason"]) for row in downloads],
         "snapshots": sorted(snapshots, key=lambda row: str(row["_id"])),
         "contacts": sorted(contacts, key=lambda row: str(row["_id"])),
         "organisations": await sharing.db.collection("organisations").find({}),

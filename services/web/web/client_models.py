@@ -199,6 +199,27 @@ class WouldSeeInvoice(Answer):
     shown: OneInvoice | None = None
 
 
+class Download(Answer):
+    """PDFs of many invoices, asked for at once: `kept` of `total` are Xero's own, of `missed` Xero holds another version or none.
+
+    `reason` and `limit` say why the rest waits. `invoice_ids` are those that may be taken away now, where they were asked for.
+    """
+
+    id: str
+    organisation_id: str
+    sender: str
+    time_zone: str
+    total: int
+    kept: int
+    missed: int
+    ready: bool
+    reason: str | None = None
+    limit: str | None = None
+    created_at: datetime
+    purge_at: datetime
+    invoice_ids: Sequence[str] = ()
+
+
 class PdfGrant(Answer):
     """The right to Xero's PDF, and what to draw while Xero is away."""
 

@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, Response
 from common.contracts.xero_gateway import Invoice
 from web.main import create_app
 from web.settings import Settings
-from web.testing_papers import add_papers
+from web.testing_papers import Papers, add_downloads, add_papers
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -57,6 +57,7 @@ class Upstream:
         self.down: set[str] = set()
         self.declined: list[tuple[str, str, str]] = []
         self.calls: list[str] = []
+        self.papers = Papers()
         self.app = _app(self)
 
     def signed_in(self, email: str) -> str:
@@ -64,6 +65,10 @@ class Upstream:
         session = f"cis_{len(self.sessions):043d}"
         self.sessions[session] = email
         return session
+
+    def shared_with(self, organisation: str, authorization: str) -> dict[str, Any] | None:
+        """What this organisation shares with whom that header names."""
+        return self.senders.get(_bearer(authorization), {}).get(organisation)
 
     def sender(self, email: str, organisation: str, name: str, invoices: list[dict[str, Any]], **more: Any) -> None:
         """Give an address access to these invoices of an organisation."""
@@ -183,7 +188,8 @@ def _app(upstream: Upstream) -> FastAPI:
     _portal(app, upstream)
     _portal_sessions(app, upstream)
     _sharing(app, upstream)
-    add_papers(app, lambda org, who: upstream.senders.get(_bearer(who), {}).get(org), lambda held, query: _sender_page(held, query, 10_000))
+    add_papers(app, upstream.shared_with, lambda held, query: _sender_page(held, query, 10_000))
+    add_downloads(app, upstream.papers, upstream.shared_with)
     return app
 
 
@@ -308,7 +314,9 @@ def _sharing(app: FastAPI, upstream: Upstream) -> None:
         return _problem(404, "not_found") if held is None else {"declined": 1}
 
     @app.get("/gateway/internal/invoice-pdf")
-    async def pdf(authorization: str = Header()) -> Response:
+    async def pdf(kept: bool = False, authorization: str = Header()) -> Response:
+        if kept and _bearer(authorization).removeprefix("right to ") in upstream.papers.unkept:
+            return _problem(503, "pdf_not_kept")
         return Response(b"%PDF of " + _bearer(authorization).encode(), media_type="application/pdf")
 
 

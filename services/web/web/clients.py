@@ -18,6 +18,7 @@ from fastapi import Depends, Request
 from common.errors import NotFound
 from common.http import ServiceClient
 from web.client_models import (
+    Download,
     Home,
     LinkState,
     MailServer,
@@ -153,9 +154,12 @@ class GatewayClient:
         """One invoice as it is now."""
         return XeroInvoice.model_validate(await self.http.get(f"{_org(org)}/invoices/{invoice_id}", token=token))
 
-    async def pdf(self, right: str) -> bytes:
-        """Xero's own PDF of the invoice this right names. Raises Conflict when that invoice is no longer as it was granted."""
-        return await self.http.download("/internal/invoice-pdf", token=right)
+    async def pdf(self, right: str, *, only_kept: bool = False) -> bytes:
+        """Xero's own PDF of the invoice this right names. Raises Conflict when that invoice is no longer as it was granted.
+
+        `only_kept`: Xero is not asked; raises Unavailable when the PDF is not kept.
+        """
+        return await self.http.download(f"/internal/invoice-pdf{'?kept=true' if only_kept else ''}", token=right)
 
     async def load(self, token: str, org: str, load_id: str) -> Load:
         """How far the first load of a share is and why it waits."""
@@ -306,6 +310,19 @@ class SharingClient:
     async def client_statement(self, token: str, org: str, wanted: dict[str, str]) -> Statement:
         """A statement; `wanted` holds period, contact, date_from, date_to where they are asked for, and `doing`, which is recorded."""
         return Statement.model_validate(await self.http.get(f"{_sender(org)}/statement", params=wanted, token=token))
+
+    async def ask_for_pdfs(self, token: str, org: str, wanted: dict[str, str]) -> str:
+        """Asks for the PDFs of what `client_list` would show; the download's id. Raises Unprocessable `too_many`, `nothing_to_download`."""
+        return str((await self.http.post(f"{_sender(org)}/downloads?{urlencode(wanted)}", token=token))["id"])
+
+    async def downloads(self, token: str) -> list[Download]:
+        """This client's downloads, the newest first."""
+        answer = await self.http.get("/internal/client/downloads", token=token)
+        return [Download.model_validate(download) for download in answer["downloads"]]
+
+    async def download(self, token: str, download: str) -> Download:
+        """One of them with what may be taken away now. Raises NotFound when that is nothing."""
+        return Download.model_validate(await self.http.get(f"/internal/client/downloads/{_plain(download)}", token=token))
 
     async def client_invoice(self, token: str, org: str, invoice_id: str) -> OneInvoice:
         """One invoice with its lines."""

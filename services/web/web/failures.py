@@ -16,7 +16,7 @@ from web.errors import ProviderSignedOut
 from web.rendering import render
 from web.visits import OWN_PAGE, RETURN_COOKIE, RETURN_SECONDS, Visit
 
-CLIENT_SIDE = ("/invoices", "/account", "/i/", "/s/", "/sign-in")
+CLIENT_SIDE = ("/invoices", "/downloads", "/account", "/i/", "/s/", "/sign-in")
 log = get_logger()
 FRAMELESS = frozenset({404, 500})
 """Pages without the provider's band although the visit is known: the common 404, and the one after a fault that may lie in the band."""

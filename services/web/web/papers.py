@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from gettext import gettext as _
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -65,6 +67,50 @@ def csv_of(head: Sequence[str], rows: Iterable[Sequence[str | Decimal]]) -> Iter
 def exact(amount: int) -> Decimal:
     """Hundredths as a CSV has them: two decimals, a point, no grouping."""
     return as_decimal(amount)
+
+
+class Zip:
+    """A ZIP file written piece by piece: what `add` gives is sent before the next file is read, so memory holds one file.
+
+    Nothing is compressed, because PDFs are.
+    """
+
+    def __init__(self) -> None:
+        self._out = _Pieces()
+        self._zip = zipfile.ZipFile(self._out, "w")
+        self._names: set[str] = set()
+
+    def add(self, name: str, content: bytes, at: datetime) -> bytes:
+        """The next piece: a file under this name, or this name with a number when it is taken."""
+        stem, _dot, ending = name.rpartition(".")
+        numbered = (f"{stem} ({number}).{ending}" for number in count(2))
+        free = next(it for it in chain([name], numbered) if it.casefold() not in self._names)
+        self._names.add(free.casefold())
+        self._zip.writestr(zipfile.ZipInfo(free, at.timetuple()[:6]), content)
+        return self._out.taken()
+
+    def end(self) -> bytes:
+        """The last piece."""
+        self._zip.close()
+        return self._out.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """Where a ZIP is written to: it cannot go back."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
 
 
 def disposition(how: str, name: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Header, Request
@@ -37,6 +38,46 @@ def a_statement(sender: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A statement of everything of a sender over a month."""
     found = {"sender": sender, "today": "2026-11-21", "first": "2026-11-01", "last": "2026-11-21", "limits": [], "accounts": [an_account()]}
     return {**found, "too_long": False, "awaiting": 0, "voided": 0, **changes}
+
+
+def a_download(**changes: Any) -> dict[str, Any]:
+    """Of two invoices of a sender, asked for just now, ready."""
+    download: dict[str, Any] = {
+        "id": "dl_1", "organisation_id": "org_1", "sender": "Kōwhai", "time_zone": "Pacific/Auckland", "total": 2, "kept": 2, "missed": 0,
+        "ready": True, "reason": None, "limit": None, "created_at": "2026-11-21T09:42:00Z", "purge_at": "2026-11-28T09:42:00Z",
+        "invoice_ids": [],
+    }  # fmt: skip
+    return download | changes
+
+
+@dataclass
+class Papers:
+    """What was asked for and is to be had: downloads by address, and the invoices whose PDF is not kept."""
+
+    downloads: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    unkept: set[str] = field(default_factory=set)
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+
+def add_downloads(app: FastAPI, papers: Papers, find: Callable[[str, str], Held | None]) -> None:
+    """Asking for many PDFs, and how far they are. Ids of more than two hundred invoices are too many."""
+
+    @app.post(f"{SENDERS}/downloads")
+    async def ask(organisation: str, request: Request, authorization: str = Header()) -> Any:
+        held = find(organisation, authorization)
+        if held is None:
+            return NOT_FOUND
+        papers.asked.append(dict(request.query_params))
+        return TOO_MANY if len(held["invoices"]) > 200 else {"id": "dl_1"}
+
+    @app.get("/sharing/internal/client/downloads")
+    async def listed(authorization: str = Header()) -> Any:
+        return {"downloads": papers.downloads.get(authorization.removeprefix("Bearer "), [])}
+
+    @app.get("/sharing/internal/client/downloads/{download}")
+    async def one(download: str, authorization: str = Header()) -> Any:
+        mine = papers.downloads.get(authorization.removeprefix("Bearer "), [])
+        return next((found for found in mine if found["id"] == download), NOT_FOUND)
 
 
 def add_papers(app: FastAPI, find: Callable[[str, str], Held | None], list_page: Callable[[Held, Any], Held]) -> None:

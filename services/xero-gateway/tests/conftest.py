@@ -177,7 +177,7 @@ class World:
 
     async def hurry(self) -> None:
         """Ends every wait of background work, as time would."""
-        for name in (store.MARKS, store.LOADS, store.RECONCILIATIONS):
+        for name in (store.MARKS, store.LOADS, store.RECONCILIATIONS, store.PDF_BATCHES):
             wanted = {"$set": {"due_at": datetime(1970, 1, 1, tzinfo=UTC)}, "$inc": {"asked": 1}}
             await self.db.collection(name).update_many({}, wanted)
         await self.db.collection(BUDGETS).delete_many({})

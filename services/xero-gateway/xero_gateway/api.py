@@ -210,9 +210,9 @@ async def get_online_invoice(organisation_id: str, invoice_id: str, _: CurrentPr
 
 
 @router.get("/internal/invoice-pdf")
-async def get_pdf(right: CurrentPdf, db: Db, xero: XeroOf) -> Response:
-    """The PDF the capability names; nothing else of the request is looked at."""
-    return Response(await pdfs.pdf_of(db, xero, right), media_type=PDF)
+async def get_pdf(right: CurrentPdf, db: Db, xero: XeroOf, kept: bool = False) -> Response:
+    """The PDF the capability names; `kept`: only if no call to Xero is needed. Nothing else of the request is looked at."""
+    return Response(await pdfs.pdf_of(db, xero, right, only_kept=kept), media_type=PDF)
 
 
 @router.get("/internal/organisations/{organisation_id}/calls")

@@ -30,6 +30,12 @@ class XeroTooLarge(XeroUnavailable):
     """Xero's answer is larger than can be taken; asking for less may help."""
 
 
+class PdfNotKept(Unavailable):
+    """Nobody asked for this PDF yet, or not lately, and Xero was not to be asked."""
+
+    code = "pdf_not_kept"
+
+
 class PdfNotCurrent(Unavailable):
     """Xero's PDF would show another version of the invoice, or another contact's, than the one that was granted."""
 

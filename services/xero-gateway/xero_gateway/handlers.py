@@ -9,11 +9,11 @@ from common.contracts.auth import (
     OrganisationUpdated,
     ProviderDeleted,
 )
-from common.contracts.sharing import ShareCreated, ShareEnded
+from common.contracts.sharing import PdfsWanted, ShareCreated, ShareEnded
 from common.erasure import ask_for_erasure
 from common.events import Event, Handlers
 from common.mongo import Tx
-from xero_gateway import organisations, watches
+from xero_gateway import organisations, pdf_store, watches
 
 
 async def read_organisation(tx: Tx, event: Event[OrganisationConnected]) -> None:
@@ -45,6 +45,10 @@ async def unwatch_contact(tx: Tx, event: Event[ShareEnded]) -> None:
     await watches.end_watching(tx, it.organisation_id, it.contact_id, it.share_id)
 
 
+async def fetch_pdfs(tx: Tx, event: Event[PdfsWanted]) -> None:
+    await pdf_store.add_batch(tx, event.data.organisation_id, event.data.download_id, event.data.wanted)
+
+
 async def forget_provider(tx: Tx, event: Event[ProviderDeleted]) -> None:
     for id in (event.data.provider_id, *event.data.organisation_ids):
         await ask_for_erasure(tx, id)
@@ -57,5 +61,6 @@ HANDLERS: Handlers = {
     OrganisationDisconnected: leave_organisation,
     ShareCreated: watch_contact,
     ShareEnded: unwatch_contact,
+    PdfsWanted: fetch_pdfs,
     ProviderDeleted: forget_provider,
 }

@@ -16,6 +16,7 @@ from xero_gateway.budget_store import BUDGETS
 from xero_gateway.clients import AccessTokens
 from xero_gateway.handlers import HANDLERS
 from xero_gateway.invoice_reader import InvoiceReader
+from xero_gateway.pdf_fetcher import PdfFetcher
 from xero_gateway.settings import Settings
 from xero_gateway.syncer import Changes, FirstLoads, Reconciliation, Webhooks, WebhookWatch
 from xero_gateway.xero import Xero
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             WebhookWatch(),
             Changes(xero),
             FirstLoads(xero),
+            PdfFetcher(xero),
             Reconciliation(xero, settings.reconcile_seconds, settings.xero_calls_a_day),
             Eraser(erasing.forget),
         ],

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import NoReturn
 
+from common.contracts.sharing import WantedPdf
 from common.errors import NotFound
 from common.identity import PdfCapability
 from common.logging import get_logger
 from common.mongo import Database
-from xero_gateway import store
-from xero_gateway.errors import PdfNotCurrent
+from xero_gateway import pdf_store, store
+from xero_gateway.errors import PdfNotCurrent, PdfNotKept
 from xero_gateway.xero import Xero
 
-KEPT = timedelta(days=7)
 LARGEST_KEPT = 8 * 1024 * 1024
 """A document of the database may have 16 MB; a PDF larger than this is read anew each time."""
 
 log = get_logger()
 
 
-async def pdf_of(db: Database, xero: Xero, right: PdfCapability) -> bytes:
-    """The PDF of exactly the version that was granted.
+async def pdf_of(db: Database, xero: Xero, right: PdfCapability, *, only_kept: bool) -> bytes:
+    """The PDF of exactly the version that was granted. `only_kept`: Xero is not asked, PdfNotKept is raised instead.
 
     Xero draws an invoice as it is now, which may be after it moved to another contact. So the invoice is read after its PDF, and only
     when it is still the granted one can the PDF show nothing else. Otherwise PdfNotCurrent is raised and the invoice looked at
     anew. Raises what reading Xero raises.
     """
-    kept = await store.find_pdf(db, right.organisation_id, right.contact_id, right.invoice_id, right.updated_at)
+    wanted = WantedPdf(invoice_id=right.invoice_id, contact_id=right.contact_id, updated_at=right.updated_at)
+    kept = await pdf_store.find_pdf(db, right.organisation_id, wanted)
     if kept is not None:
         return kept
+    if only_kept:
+        raise PdfNotKept
     try:
         pdf = await xero.pdf(db, right.organisation_id, right.invoice_id)
         now = (await xero.invoice(db, right.organisation_id, right.invoice_id)).invoice
@@ -38,8 +40,7 @@ async def pdf_of(db: Database, xero: Xero, right: PdfCapability) -> bytes:
     if (now.contact_id, now.updated_at) != (right.contact_id, right.updated_at):
         await _look_again(db, right)
     if len(pdf) <= LARGEST_KEPT:
-        purge_at = await db.now() + KEPT
-        await store.keep_pdf(db, right.organisation_id, right.contact_id, right.invoice_id, right.updated_at, pdf, purge_at)
+        await pdf_store.keep_pdf(db, right.organisation_id, wanted, pdf)
     return pdf
 
 

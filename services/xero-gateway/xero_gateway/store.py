@@ -24,6 +24,7 @@ WEBHOOKS = "webhooks"
 ARRIVALS = "arrivals"
 RECONCILIATIONS = "reconciliations"
 PDFS = "pdfs"
+PDF_BATCHES = "pdf_batches"
 LIST_HEADS = "list_heads"
 LIST_PARTS = "list_parts"
 
@@ -39,6 +40,7 @@ INDEXES: Indexes = {
     RECONCILIATIONS: [claims.INDEX, Index(("state", 1), ("passed_at", 1))],
     BUDGETS: [],
     PDFS: [Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
+    PDF_BATCHES: [claims.INDEX, DUE_OF_ORGANISATION, Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
     LIST_HEADS: [Index(("purge_at", 1), expire_after=0)],
     LIST_PARTS: [Index(("list_id", 1), ("place", 1)), Index(("organisation_id", 1)), Index(("purge_at", 1), expire_after=0)],
 }
@@ -330,12 +332,12 @@ async def delete_rest_of(db: Database, organisation_id: str) -> None:
     """
     keyed_by_it = {"_id": {"$gt": f"{organisation_id}:", "$lt": f"{organisation_id};"}}  # ";" comes after ":"
     of_it = {"organisation_id": organisation_id}
-    for name in (MARKS, PUBLISHED, LIST_HEADS, LIST_PARTS, PDFS):
+    for name in (MARKS, PUBLISHED, LIST_HEADS, LIST_PARTS, PDFS, PDF_BATCHES):
 
         async def delete(batch: Filter, name: str = name) -> None:
             await db.transact(_delete_batch, organisation_id, name, batch)
 
-        await in_batches(db, name, of_it if name in (LIST_PARTS, PDFS) else keyed_by_it, delete)
+        await in_batches(db, name, of_it if name in (LIST_PARTS, PDFS, PDF_BATCHES) else keyed_by_it, delete)
     gone = {"_id": organisation_id, "state": "disconnected"}
     await db.collection(ORGANISATIONS).update_one(gone, {"$set": {"name": "", "time_zone": None}})
 
@@ -440,21 +442,3 @@ async def drop_lists(where: Reader, organisation_id: str, contact_ids: Iterable[
     if contact_ids is not None:
         heads["_id"] = {"$in": [key_of(organisation_id, contact_id) for contact_id in contact_ids]}
     await where.collection(LIST_HEADS).update_many(heads, {"$set": {"generation": generation, "list_id": None, "contact_expires_at": None}})
-
-
-# Xero's PDFs of invoices, each kept for the version it shows
-
-
-async def find_pdf(reader: Reader, organisation_id: str, contact_id: str, invoice_id: str, updated_at: datetime) -> bytes | None:
-    """The PDF of this version of the invoice, of this contact."""
-    where = {"_id": key_of(organisation_id, invoice_id), "contact_id": contact_id, "updated_at": updated_at}
-    found = await reader.collection(PDFS).find_one(where, projection={"pdf": 1})
-    return bytes(found["pdf"]) if found else None
-
-
-async def keep_pdf(
-    db: Database, organisation_id: str, contact_id: str, invoice_id: str, updated_at: datetime, pdf: bytes, purge_at: datetime
-) -> None:
-    """In place of the version kept before."""
-    row = {"organisation_id": organisation_id, "contact_id": contact_id, "updated_at": updated_at, "pdf": pdf, "purge_at": purge_at}
-    await db.collection(PDFS).replace_one({"_id": key_of(organisation_id, invoice_id)}, row, upsert=True)

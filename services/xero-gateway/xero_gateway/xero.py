@@ -94,9 +94,9 @@ class Xero:
         params = {"summaryOnly": "true", "page": 1, "pageSize": 1, "order": "InvoiceID ASC"}
         _heads(await self._get(db, organisation, "Invoices", params, PEOPLE))
 
-    async def pdf(self, db: Database, organisation: str, invoice: str) -> bytes:
+    async def pdf(self, db: Database, organisation: str, invoice: str, patience: Patience = PEOPLE) -> bytes:
         """Xero's own PDF of an invoice."""
-        answer = await self._calls.get(db, Asked(organisation, f"Invoices/{_uuid(invoice)}", {}, accept=PDF), PEOPLE)
+        answer = await self._calls.get(db, Asked(organisation, f"Invoices/{_uuid(invoice)}", {}, accept=PDF), patience)
         if not answer.body.startswith(b"%PDF-"):
             raise XeroUnavailable("Xero's answer is no PDF.")
         return answer.body

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from common.contracts.auth import Person
 from common.events import EventData
 
@@ -47,3 +49,20 @@ class ShareEnded(EventData, type="sharing.share.ended.v1"):
     contact_id: str
     reason: str
     ended_at: datetime
+
+
+class WantedPdf(BaseModel):
+    """An invoice's PDF as that invoice is stored: of this version, while it belongs to this contact."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    invoice_id: str
+    contact_id: str
+    updated_at: datetime
+
+
+class PdfsWanted(EventData, type="sharing.pdfs.wanted.v1"):
+    """Somebody who may see these invoices asked for their PDFs at once: read those that are not kept, and tell how far that is."""
+
+    download_id: str
+    organisation_id: str
+    wanted: list[WantedPdf]

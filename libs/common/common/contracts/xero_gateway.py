@@ -170,3 +170,18 @@ class ContactChanged(EventData, type="xero-gateway.contact.changed.v1"):
     @property
     def lane(self) -> str:
         return self.contact_id
+
+
+class PdfsFetched(EventData, type="xero-gateway.pdfs.fetched.v1"):
+    """How far the PDFs of a download are: `kept` can be had at once, of `missed` Xero holds another version or none.
+
+    `reason` says why the rest waits, if it does; with `limit` Xero's limit of a minute or a day.
+    """
+
+    download_id: str
+    organisation_id: str
+    kept: int
+    missed: int
+    total: int
+    reason: str | None
+    limit: str | None
