@@ -79,7 +79,12 @@ def test_every_route_stands_in_the_access_table(sharing: Harness) -> None:
 async def test_a_route_refuses_everybody_it_does_not_admit(sharing: Harness, desk: Desk, method: str, route: str) -> None:
     share = await desk.share([an_invoice()])
     path = route.format(
-        organisation_id=desk.organisation, share_id=share["id"], contact_id=CONTACT, invoice_id=an_invoice().invoice_id, token="cii_1"
+        organisation_id=desk.organisation,
+        share_id=share["id"],
+        contact_id=CONTACT,
+        invoice_id=an_invoice().invoice_id,
+        token="cii_1",
+        download_id="dl_1",
     )
     callers: dict[str, Headers] = {
         "provider": sharing.as_provider(),

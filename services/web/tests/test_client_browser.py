@@ -24,7 +24,7 @@ from web.client_testing import (
     listening_socket,
     served,
 )
-from web.testing_papers import an_account, an_entry
+from web.testing_papers import a_download, an_account, an_entry
 
 HANA, ZOE, NOBODY = "hana@rata.example", "zoe@other.example", "nobody@nowhere.example"
 INVITATION = "/i/cii_1"
@@ -38,6 +38,12 @@ async def site(keys: Path) -> AsyncIterator[Site]:
     upstream.sender(HANA, ORGANISATION, "Kōwhai & Hart Studio Ltd", _invoices(), contacts=_CONTACTS, statement=_STATEMENT)
     nothing: dict[str, object] = {"accounts": [], "first": None}
     upstream.sender(HANA, OTHER_ORGANISATION, LONG, [_PAID], not_updating_since="2026-11-18T07:12:00Z", statement=nothing)
+    upstream.papers.downloads[HANA] = [
+        a_download(),
+        a_download(id="dl_2", sender=LONG, total=140, kept=12, missed=1, ready=False),
+        a_download(id="dl_3", total=2, kept=1, missed=1),
+        a_download(id="dl_4", kept=0, ready=False, reason="xero_unavailable"),
+    ]
     upstream.invitations["cii_1"] = (HANA, ORGANISATION)
     listening = listening_socket()
     url = f"http://localhost:{listening.getsockname()[1]}"
@@ -166,11 +172,11 @@ def _paths(session: str | None) -> list[str]:
     if session is None:
         return ["/sign-in", "/sign-in?signed_out=1", INVITATION, *links]
     if session == ZOE:
-        return ["/invoices", "/account", INVITATION, "/s/here", "/s/elsewhere"]
+        return ["/invoices", "/downloads", "/account", INVITATION, "/s/here", "/s/elsewhere"]
     invoices = [f"{sender}/{item['invoice_id']}" for item in _invoices()]
     views = [sender, f"{sender}?view=all", f"{sender}?search=none", f"{sender}?too_many=csv", f"/invoices/{OTHER_ORGANISATION}"]
     views += [f"{sender}/statement", f"/invoices/{OTHER_ORGANISATION}/statement"]
-    return ["/invoices", *views, *invoices, f"{sender}/unknown", "/account", "/invoices#down"]
+    return ["/invoices", *views, *invoices, f"{sender}/unknown", "/downloads", "/account", "/invoices#down"]
 
 
 def _links(upstream: Upstream) -> None:
