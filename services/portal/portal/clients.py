@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -37,6 +38,10 @@ class SharingClient:
     async def look_up(self, email: str) -> Lookup:
         """What an address holds."""
         return Lookup.model_validate(await self._http.post("/internal/addresses/lookup", json={"email": email}))
+
+    async def holding(self, emails: Sequence[str]) -> set[str]:
+        """Those of these addresses that hold any access now; at most 100 are asked for at a time."""
+        return set((await self._http.post("/internal/addresses/holding", json={"emails": list(emails)}))["holding"])
 
     async def press(self, invitation: str) -> Press | None:
         """Marks an invitation as opened; None when it is unknown or its access has ended."""

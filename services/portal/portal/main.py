@@ -10,6 +10,7 @@ from common.http import ServiceClient
 from common.identity import Signer
 from common.service import create_service
 from portal.api import router
+from portal.client_eraser import ClientEraser
 from portal.clients import SharingClient
 from portal.handlers import HANDLERS
 from portal.link_sender import LinkSender
@@ -29,7 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         routers=[router],
         handlers=HANDLERS,
-        loops=[LinkSender(sharing, rings), Eraser(forget)],
+        loops=[LinkSender(sharing, rings), ClientEraser(sharing), Eraser(forget)],
         indexes=INDEXES,
         resources={"sharing": sharing, "rings": rings, "signer": signer},
         keeping=Keeping(left_out=frozenset({SIGN_IN_REQUESTS, LINKS, SESSIONS, BROWSERS, LIMITS, MAIL_SERVER})),

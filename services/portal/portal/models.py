@@ -124,10 +124,15 @@ _REFUSALS = {"used": LinkUsed, "expired": LinkExpired, "replaced": LinkReplaced,
 
 
 class Client(Stored):
-    """The identity of one canonical address, made when it first signs in."""
+    """The identity of one canonical address, made when it first signs in.
+
+    `look_at`: when it is looked at next; `idle_since`: since when the address has held no access and no session, as far as was seen.
+    """
 
     email: str
     since: datetime
+    look_at: datetime | None = None
+    idle_since: datetime | None = None
 
 
 class Session(Stored):

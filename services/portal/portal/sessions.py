@@ -28,8 +28,9 @@ async def start_session(tx: Tx, email: str, browser: Browser, goal: Goal, rings:
     now = await tx.now()
     client = await store.find_client(tx, email)
     if client is None:
-        client = Client(id=new_id("cli"), email=email, since=now)
+        client = Client(id=new_id("cli"), email=email, since=now, look_at=now)
         await store.add_client(tx, client)
+    await store.use_client(tx, client.id, now)
     secret = new_secret("cis")
     session = Session(
         id=digest(secret),
@@ -41,7 +42,7 @@ async def start_session(tx: Tx, email: str, browser: Browser, goal: Goal, rings:
         ends_at=now + timedelta(days=SESSION_DAYS),
     )
     await store.add_session(tx, session)
-    await store.remember_browser(tx, browser_key(rings, browser.id, email))
+    await store.remember_browser(tx, browser_key(rings, browser.id, email), client.id)
     return SignedIn(secret, goal)
 
 

@@ -42,9 +42,9 @@ INDEXES = {
         Index(("expires_at", 1), expire_after=DAY),
         Index(("goal.organisation_id", 1)),
     ],
-    CLIENTS: [Index(("email", 1), unique=True)],
+    CLIENTS: [Index(("email", 1), unique=True), Index(("look_at", 1))],
     SESSIONS: [Index(("ends_at", 1), expire_after=0), Index(("client_id", 1), ("idle_until", -1))],
-    BROWSERS: [Index(("seen_at", 1), expire_after=BROWSER_DAYS * DAY)],
+    BROWSERS: [Index(("seen_at", 1), expire_after=BROWSER_DAYS * DAY), Index(("client_id", 1))],
     LIMITS: [Index(("expires_at", 1), expire_after=0)],
     MAIL_SERVER: [],
 }
@@ -169,6 +169,34 @@ async def add_client(tx: Tx, client: Client) -> None:
     await tx.collection(CLIENTS).insert_one(client.document())
 
 
+async def use_client(tx: Tx, client_id: str, now: datetime) -> None:
+    """A client signs in: always a write, so that it and being erased cannot pass each other unseen. It is looked at soon."""
+    update = {"$set": {"idle_since": None}, "$min": {"look_at": now}, "$inc": {"sign_ins": 1}}
+    await tx.collection(CLIENTS).update_one({"_id": client_id}, update)
+
+
+async def list_clients_to_look_at(db: Database, limit: int) -> list[Client]:
+    """Those whose time to be looked at has come, the longest past first."""
+    rows = await db.collection(CLIENTS).find({"look_at": {"$lte": await db.now()}}, sort=[("look_at", 1)], limit=limit)
+    return [Client.model_validate(row) for row in rows]
+
+
+async def find_client_by_id(tx: Tx, client_id: str) -> Client | None:
+    row = await tx.collection(CLIENTS).find_one({"_id": client_id})
+    return Client.model_validate(row) if row else None
+
+
+async def save_look(tx: Tx, client: Client) -> None:
+    await tx.collection(CLIENTS).update_one({"_id": client.id}, {"$set": client.model_dump(include={"look_at", "idle_since"})})
+
+
+async def delete_client(tx: Tx, client_id: str) -> None:
+    """The identity, the browsers it is known in, and what is left of sessions."""
+    await tx.collection(BROWSERS).delete_many({"client_id": client_id})
+    await tx.collection(SESSIONS).delete_many({"client_id": client_id})
+    await tx.collection(CLIENTS).delete_one({"_id": client_id})
+
+
 async def add_session(tx: Tx, session: Session) -> None:
     await tx.collection(SESSIONS).insert_one(session.document())
 
@@ -204,9 +232,9 @@ async def delete_sessions_of(tx: Tx, client_id: str) -> None:
     await tx.collection(SESSIONS).delete_many({"client_id": client_id})
 
 
-async def remember_browser(tx: Tx, key: str) -> None:
+async def remember_browser(tx: Tx, key: str, client_id: str) -> None:
     """Notes that a browser signed in with an address; `key` is the HMAC of both."""
-    await tx.collection(BROWSERS).update_one({"_id": key}, [{"$set": {"seen_at": "$$NOW"}}], upsert=True)
+    await tx.collection(BROWSERS).update_one({"_id": key}, [{"$set": {"seen_at": "$$NOW", "client_id": client_id}}], upsert=True)
 
 
 async def knows_browser(reader: Reader, key: str) -> bool:

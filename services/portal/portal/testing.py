@@ -35,7 +35,7 @@ _networks = count(1)
 
 @dataclass
 class Sharing:
-    """The two routes of sharing. `live`: how many accesses each known address holds; `invitations`: token to address."""
+    """The routes of sharing portal calls. `live`: how many accesses each known address holds; `invitations`: token to address."""
 
     public_keys: Path
     live: dict[str, int] = field(default_factory=dict)
@@ -54,6 +54,7 @@ class Sharing:
     def app(self) -> FastAPI:
         app = FastAPI(openapi_url=None)
         app.add_api_route("/internal/addresses/lookup", self._lookup, methods=["POST"])
+        app.add_api_route("/internal/addresses/holding", self._holding, methods=["POST"])
         app.add_api_route("/internal/invitations/press", self._press, methods=["POST"])
         return app
 
@@ -62,6 +63,12 @@ class Sharing:
         if self.down:
             return JSONResponse({"code": "unavailable"}, 503)
         return JSONResponse({"known": body["email"] in self.live, "live": self.live.get(body["email"], 0)})
+
+    async def _holding(self, request: Request) -> JSONResponse:
+        body = await self._admitted(request)
+        if self.down:
+            return JSONResponse({"code": "unavailable"}, 503)
+        return JSONResponse({"holding": [email for email in body["emails"] if self.live.get(email)]})
 
     async def _press(self, request: Request) -> JSONResponse:
         body = await self._admitted(request)

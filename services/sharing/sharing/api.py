@@ -133,6 +133,18 @@ class Address(BaseModel):
     email: Typed
 
 
+class Addresses(BaseModel):
+    """In canonical form."""
+
+    emails: Annotated[list[Typed], Field(max_length=100)]
+
+
+class Holding(BaseModel):
+    """Those of the addresses asked for that hold any live access."""
+
+    holding: list[str]
+
+
 class KnownAddress(BaseModel):
     """known: it was invited once, whatever became of that; live: how many accesses it has now."""
 
@@ -300,6 +312,11 @@ async def list_viewings(organisation_id: str, share_id: str, provider: CurrentPr
 async def look_up_address(asked: Address, portal: Portal, db: Db) -> KnownAddress:
     email = shares.address_of(asked.email)
     return KnownAddress(known=await store.was_ever_invited(db, email), live=len(await store.list_open_shares(db, email)))
+
+
+@router.post("/addresses/holding")
+async def list_holding(asked: Addresses, portal: Portal, db: Db) -> Holding:
+    return Holding(holding=await store.list_holding(db, asked.emails))
 
 
 @router.post("/invitations/press")

@@ -204,6 +204,12 @@ async def note_visit(db: Database, email: str) -> None:
     await db.collection(SHARES).update_many({"email": email, **OPEN}, [{"$set": _SEEN}])
 
 
+async def list_holding(reader: Reader, emails: Sequence[str]) -> list[str]:
+    """Those of these addresses that hold any live access, invited or not yet."""
+    held: list[Filter] = [{"$match": {"email": {"$in": list(emails)}, **LIVE}}, {"$group": {"_id": "$email"}}]
+    return [row["_id"] for row in await reader.collection(SHARES).aggregate(held)]
+
+
 async def was_ever_invited(reader: Reader, email: str) -> bool:
     return await reader.collection(SHARES).find_one({"email": email, "invited_at": {"$ne": None}}, {"_id": 1}) is not None
 

@@ -20,6 +20,7 @@ BODIES: dict[str, Any] = {
     "/carry-over": {"contact_name": "Harbour Books"},
     "/shares/end": {"share_ids": ["shr_unknown"]},
     "/addresses/lookup": {"email": "nobody@demo.example"},
+    "/addresses/holding": {"emails": ["nobody@demo.example"]},
     "/invitations/press": {"invitation": "cii_unknown"},
     "/departures": {
         "provider": {"id": "prv_9", "name": "", "email": ""},

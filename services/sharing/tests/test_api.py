@@ -50,6 +50,7 @@ ACCESS = {
     ("GET", "/internal/client/invitations/{token}"): CLIENTS,
     ("POST", "/internal/client/senders/{organisation_id}/decline"): CLIENTS,
     ("POST", "/internal/addresses/lookup"): PORTAL,
+    ("POST", "/internal/addresses/holding"): PORTAL,
     ("POST", "/internal/invitations/press"): PORTAL,
     ("POST", "/internal/departures"): AUTH,
     ("POST", "/internal/departures/look"): AUTH,
