@@ -39,6 +39,8 @@ ALWAYS = {
     "shares": f"/o/{KOWHAI}/shares",
     "end many": f"/o/{KOWHAI}/shares/end?share=shr_{1:026d}&share=shr_{5:026d}",
     "invoice": f"{CLIENT}/invoices/{FIRST}",
+    "public page": f"{CLIENT}/invoices/{FIRST}/online",
+    "as client before sharing": f"{CLIENT}/share/as-client",
     "one access": f"{CLIENT}/shares/shr_{1:026d}",
     "as client": f"{CLIENT}/shares/shr_{1:026d}/as-client?view=all",
     "invoice as client": f"{CLIENT}/shares/shr_{1:026d}/as-client/{FIRST}",

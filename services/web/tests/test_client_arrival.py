@@ -11,6 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from common.testing import ORGANISATION
 from web.client_testing import Link, Site, Upstream, a_site, again_in, an_invoice, listening_socket, served
+from web.testing_papers import a_download, an_account
 
 HANA, ZOE, NOBODY = "hana@rata.example", "zoe@other.example", "nobody@nowhere.example"
 HERE = "p" * 43
@@ -69,6 +70,7 @@ async def visit(site: Site, context: BrowserContext, page: Page) -> Visit:
 # ── what opens a link
 
 
+@pytest.mark.row("the browser that asked, link alive")
 async def test_the_browser_that_asked_sees_whom_it_signs_in_and_presses_once(site: Site, visit: Visit) -> None:
     site.upstream.links["cil_1"] = Link(HANA, HERE, goal=TO_SENDER)
     await visit.opens(LINK)
@@ -78,6 +80,7 @@ async def test_the_browser_that_asked_sees_whom_it_signs_in_and_presses_once(sit
     await visit.is_at(SENDER)
 
 
+@pytest.mark.row("any other browser or device, alive")
 async def test_any_other_browser_types_the_address_and_learns_nothing_before(site: Site, visit: Visit) -> None:
     site.upstream.links["cil_1"] = Link(HANA, "another")
     await visit.opens(LINK)
@@ -91,6 +94,7 @@ async def test_any_other_browser_types_the_address_and_learns_nothing_before(sit
     await visit.is_at("/invoices")
 
 
+@pytest.mark.row("this browser already has a live session of that address (used, expired or alive)")
 @pytest.mark.parametrize("state", ["alive", "used", "expired"])
 async def test_with_a_live_session_of_that_address_a_link_leads_straight_to_its_goal_and_stays_unspent(
     site: Site, visit: Visit, context: BrowserContext, state: str
@@ -102,6 +106,7 @@ async def test_with_a_live_session_of_that_address_a_link_leads_straight_to_its_
     assert site.upstream.links["cil_1"].state == state
 
 
+@pytest.mark.row("this browser is signed in as someone else, alive")
 async def test_somebody_else_signed_in_here_may_stay_or_switch(site: Site, visit: Visit, context: BrowserContext) -> None:
     site.upstream.links["cil_1"] = Link(HANA, "another")
     await site.sign_in(context, ZOE)
@@ -127,6 +132,9 @@ async def test_somebody_else_signed_in_here_need_not_type_where_this_browser_ask
     await visit.reads(NAME)
 
 
+@pytest.mark.row("used")
+@pytest.mark.row("expired")
+@pytest.mark.row("replaced by a newer one")
 @pytest.mark.parametrize(
     ("state", "said"),
     [
@@ -145,6 +153,7 @@ async def test_a_link_past_its_time_says_why_and_mails_a_new_one_without_typing(
     assert site.upstream.requests[0]["link"] == "cil_1"
 
 
+@pytest.mark.row("unknown, purged, ended with its access, mangled by a mail program")
 async def test_a_link_nobody_knows_offers_the_address_field(site: Site, visit: Visit) -> None:
     await visit.opens("/s/cil_mangled%3E")
     await visit.reads("This link is not complete or no longer known.")
@@ -188,6 +197,7 @@ async def test_the_invitation_says_nothing_of_whom_it_is_from_and_sends_a_mail(s
     await expect(visit.page.get_by_role("button", name="Open my invoices")).to_be_enabled()
 
 
+@pytest.mark.row("Invitation opened, signed in as the invited address")
 async def test_an_invitation_opened_by_the_invited_address_leads_to_that_sender(site: Site, visit: Visit, context: BrowserContext) -> None:
     await site.sign_in(context, HANA)
     await visit.opens(INVITATION)
@@ -195,6 +205,7 @@ async def test_an_invitation_opened_by_the_invited_address_leads_to_that_sender(
     assert site.upstream.requests == []
 
 
+@pytest.mark.row("Invitation opened, signed in as another address")
 async def test_an_invitation_opened_by_another_address_adds_one_line(site: Site, visit: Visit, context: BrowserContext) -> None:
     await site.sign_in(context, ZOE)
     await visit.opens(INVITATION)
@@ -261,6 +272,7 @@ async def test_with_portal_away_every_door_says_that_the_link_stays_good(site: S
 # ── situations at the door
 
 
+@pytest.mark.row("Mail app's built-in browser")
 async def test_the_browser_inside_a_mail_program_works_alone(site: Site, visit: Visit, chromium: Browser) -> None:
     """It shares no cookie with the browser that asked: the link there takes the address, the code here still works."""
     await visit.opens(INVITATION)
@@ -278,6 +290,7 @@ async def test_the_browser_inside_a_mail_program_works_alone(site: Site, visit: 
     await visit.reads(NAME)
 
 
+@pytest.mark.row("Cookies refused")
 @pytest.mark.parametrize("path", ["/sign-in", INVITATION, LINK])
 async def test_a_browser_that_keeps_no_cookies_is_told_so(site: Site, visit: Visit, context: BrowserContext, path: str) -> None:
     site.upstream.links["cil_1"] = Link(HANA, HERE)
@@ -289,6 +302,7 @@ async def test_a_browser_that_keeps_no_cookies_is_told_so(site: Site, visit: Vis
     await visit.reads("This browser keeps no cookies for this site, so it cannot stay signed in.")
 
 
+@pytest.mark.row("Revoked person signs in")
 async def test_somebody_with_no_access_left_signs_in_and_is_told_without_names(site: Site, visit: Visit) -> None:
     site.upstream.links["cil_1"] = Link(NOBODY, HERE)
     await visit.opens(LINK)
@@ -300,6 +314,7 @@ async def test_somebody_with_no_access_left_signs_in_and_is_told_without_names(s
     await visit.does_not_read(NAME, "revoked")
 
 
+@pytest.mark.row("Revoked while a page is open")
 async def test_access_that_ends_while_a_page_is_open_is_home_for_a_list_and_nothing_here_for_an_invoice(
     site: Site, visit: Visit, context: BrowserContext
 ) -> None:
@@ -322,6 +337,7 @@ async def test_a_goal_that_is_no_longer_granted_leads_home_without_a_word_why(si
     assert await visit.page.get_by_role("status").count() == 0
 
 
+@pytest.mark.row("Same person is provider and client")
 async def test_the_menu_leads_to_the_other_side_whoever_is_signed_in_and_signing_out_names_its_side(
     site: Site, visit: Visit, context: BrowserContext
 ) -> None:
@@ -337,3 +353,76 @@ async def test_the_start_page_has_two_doors_and_the_clients_one_leads_to_the_add
     await visit.reads("I was sent invoices", "I send invoices with Xero")
     await visit.page.get_by_role("link", name="Open my invoices").first.click()
     await visit.is_at("/sign-in")
+
+
+# ── what is shared, and what its sender sees
+
+
+@pytest.mark.row("Same address, several clients of one sender")
+async def test_several_clients_of_one_sender_are_one_section_under_their_names(site: Site, visit: Visit, context: BrowserContext) -> None:
+    both = [{"contact_id": "c-1", "name": "Rātā Joinery"}, {"contact_id": "c-2", "name": "Rātā Workshop"}]
+    other = an_invoice("INV-2", contact_id="c-2", contact_name="Rātā Workshop")
+    site.upstream.sender(HANA, ORGANISATION, NAME, [an_invoice("INV-1"), other], contacts=both)
+    await site.sign_in(context, HANA)
+    await visit.opens("/invoices")
+    await expect(visit.page.get_by_role("heading", name=NAME)).to_have_count(1)
+    await visit.reads("Rātā Joinery", "Rātā Workshop")
+    await visit.opens(SENDER)
+    await visit.page.get_by_label("Invoices to").select_option(label="Rātā Workshop")
+    await visit.presses("Search")
+    await visit.reads("INV-2")
+    await expect(visit.page.get_by_role("link", name="INV-1", exact=True)).to_have_count(0)
+
+
+@pytest.mark.row("Partial grants")
+async def test_every_total_says_its_base_and_a_statement_of_some_invoices_what_it_cannot_know(
+    site: Site, visit: Visit, context: BrowserContext
+) -> None:
+    limits = [{"contact_name": "Rātā Joinery", "from_date": "2026-10-01"}]
+    told = {"limits": limits, "accounts": [an_account()]}
+    site.upstream.sender(HANA, ORGANISATION, NAME, [an_invoice("INV-1")], statement=told)
+    await site.sign_in(context, HANA)
+    await visit.opens("/invoices")
+    await visit.reads("Of the invoices shared with you by 1 sender.")
+    await visit.opens(SENDER)
+    await visit.reads("Of the invoices shared with you.")
+    await visit.page.get_by_role("link", name="Statement").click()
+    await visit.reads("Statement of shared invoices", "credit")
+
+
+@pytest.mark.row("What the sender sees")
+async def test_the_account_and_the_help_say_what_a_sender_sees(site: Site, visit: Visit, context: BrowserContext) -> None:
+    await site.sign_in(context, HANA)
+    await visit.opens("/account")
+    await visit.reads(f"{NAME} sees when this address opens or downloads an invoice.")
+    await visit.opens("/help/receiving")
+    await visit.reads("The business sees when your address opens or downloads an invoice it shared.")
+
+
+@pytest.mark.row("New invoices later")
+async def test_home_says_that_no_mail_comes_for_new_invoices(site: Site, visit: Visit, context: BrowserContext) -> None:
+    await site.sign_in(context, HANA)
+    await visit.opens("/invoices")
+    await visit.reads("New invoices appear here; no mail is sent for them.")
+
+
+@pytest.mark.row("Many PDFs at once")
+async def test_many_pdfs_are_counted_while_they_come_and_over_two_hundred_a_period_is_chosen(
+    site: Site, visit: Visit, context: BrowserContext
+) -> None:
+    invoices = [an_invoice(f"INV-{number}") for number in range(201)]
+    site.upstream.sender(HANA, ORGANISATION, NAME, invoices)
+    await site.sign_in(context, HANA)
+    await visit.opens(SENDER)
+    await visit.presses("PDFs")
+    await visit.reads("One download holds at most 200 PDFs. Choose a period with fewer invoices.")
+    few = [invoice["invoice_id"] for invoice in invoices[:2]]
+    site.upstream.sender(HANA, ORGANISATION, NAME, invoices[:2])
+    site.upstream.papers.downloads[HANA] = [a_download(organisation_id=ORGANISATION, invoice_ids=few, total=2, kept=1, ready=False)]
+    await visit.opens(SENDER)
+    await visit.presses("PDFs")
+    await visit.reads("1 of 2 are here.", "About 1 minute more.")
+    site.upstream.papers.downloads[HANA] = [a_download(organisation_id=ORGANISATION, invoice_ids=few, total=2, kept=2)]
+    await visit.opens("/downloads")
+    await visit.reads("Ready.")
+    await expect(visit.page.get_by_role("link", name="Download ZIP")).to_be_visible()

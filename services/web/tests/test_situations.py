@@ -13,10 +13,11 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from web import client_testing
 from web.client_testing import listening_socket, served
 from web.testing import SESSION, Upstream, a_site
-from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, RATA, a_share, an_invoice, in_utc
+from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, NO_EMAIL, NOW, RATA, a_share, an_invoice, in_utc
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"
+AWAY = (503, "xero_unavailable")
 
 
 class Visit:
@@ -39,6 +40,14 @@ class Visit:
         for text in texts:
             await expect(self.page.locator("body")).not_to_contain_text(text)
 
+    async def signs_in(self, session: str = SESSION) -> None:
+        cookie = {"name": "__Host-provider", "value": session, "url": "https://localhost/"} | {
+            "secure": True,
+            "httpOnly": True,
+            "sameSite": "Lax",
+        }
+        await self.page.context.add_cookies([cookie])  # type: ignore[list-item]
+
     async def is_at(self, path: str) -> None:
         await expect(self.page).to_have_url(re.compile(f"{re.escape(self.base + path)}$"))
 
@@ -48,10 +57,220 @@ async def visit(keys: Path, up: Upstream, context: BrowserContext, page: Page) -
     """Signed in as Hana of Kōwhai & Hart."""
     listening = listening_socket()
     base = f"http://localhost:{listening.getsockname()[1]}"
-    cookie = {"name": "__Host-provider", "value": SESSION, "url": "https://localhost/", "secure": True, "httpOnly": True, "sameSite": "Lax"}
-    await context.add_cookies([cookie])  # type: ignore[list-item]
     async with a_site(keys, up, public_url=base) as site, served(site, listening):
-        yield Visit(up, page, base)
+        visit = Visit(up, page, base)
+        await visit.signs_in()
+        yield visit
+
+
+# ── signing in, and whose side this is
+
+
+@pytest.mark.row("Client presses “Sign in with Xero” by mistake")
+async def test_the_second_door_lists_what_is_read_and_the_first_page_names_the_other_side(visit: Visit) -> None:
+    await visit.page.context.clear_cookies()
+    await visit.opens("/")
+    await visit.reads("I was sent invoices", "I send invoices with Xero", "Read your contacts", "Sign in with Xero")
+    await visit.signs_in()
+    await visit.opens(CLIENTS)
+    await visit.reads("Looking for invoices sent to you? They are on the other side.")
+
+
+@pytest.mark.row("Consent declined, or no organisation in that login")
+async def test_a_sign_in_that_connected_nothing_says_so_with_one_button(visit: Visit) -> None:
+    await visit.page.context.clear_cookies()
+    for outcome, words in (
+        ("declined", "Xero was not connected. Nothing was read."),
+        ("no_organisation", "That Xero login has no organisation it may connect. Ask someone whose role in Xero may connect apps."),
+    ):
+        await visit.opens(f"/?xero={outcome}")
+        await visit.reads(words)
+        await expect(visit.page.get_by_role("status").get_by_role("link")).to_have_count(1)
+
+
+@pytest.mark.row("Provider session ends in mid-task")
+async def test_after_an_hour_signing_in_leads_back_to_the_typed_form(visit: Visit) -> None:
+    await visit.opens(f"{CLIENT}/share")
+    await visit.page.get_by_label("E-mail addresses").fill("ana@elsewhere.example")
+    visit.up.idle = True
+    await visit.presses("Send invitation")
+    await visit.reads("You were signed out after an hour without use.")
+    visit.up.idle = False
+    await visit.opens(CLIENTS)  # where auth leads after signing in
+    await expect(visit.page.get_by_label("E-mail addresses")).to_have_value("ana@elsewhere.example")
+    assert visit.up.invited == []
+
+
+# ── the list of clients
+
+
+@pytest.mark.row("Organisation without contacts")
+async def test_an_organisation_without_contacts_is_not_a_search_in_vain(visit: Visit) -> None:
+    visit.up.contacts = {}
+    await visit.opens(CLIENTS)
+    await visit.reads(
+        "Kōwhai & Hart Studio Ltd has no contacts yet. Add one in Xero and it appears here.", "Wrong organisation? Connect another."
+    )
+    for name in ("Open contacts in Xero", "Look again"):
+        await expect(visit.page.get_by_role("link", name=name)).to_be_visible()
+    await visit.opens(f"{CLIENTS}?search=zz")
+    await visit.reads("No client matches “zz”")
+
+
+@pytest.mark.row("Xero down on Clients")
+async def test_without_xero_the_clients_shared_with_are_listed(visit: Visit) -> None:
+    visit.up.shares, visit.up.failing = [a_share(1)], {"gateway": AWAY}
+    await visit.opens(CLIENTS)
+    await visit.reads(
+        "Xero is not answering; showing the clients you share with, as of 2 hours ago.",
+        "Search covers only the clients you share with until Xero answers.",
+    )
+
+
+@pytest.mark.row("Connection needs signing in again")
+async def test_a_lost_connection_is_one_band_on_every_page(visit: Visit) -> None:
+    visit.up.organisations[0]["state"], visit.up.failing = "needs_reauth", {"gateway": (409, "xero_needs_reauth")}
+    visit.up.shares = [a_share(1)]
+    for path in (CLIENTS, CLIENT, f"/o/{KOWHAI}/shares", f"/o/{KOWHAI}/settings"):
+        await visit.opens(path)
+        await visit.reads("Xero asks you to sign in again for Kōwhai & Hart Studio Ltd.")
+        await visit.reads(re.compile(r"Clients still open everything as of .+; new changes wait\."))
+        await expect(visit.page.get_by_role("link", name="Reconnect Xero")).to_have_count(1)
+
+
+# ── addresses
+
+
+@pytest.mark.row("Contact without e-mail, or with an unusable one")
+async def test_a_missing_or_unusable_address_is_said_and_not_filled_in(visit: Visit) -> None:
+    await visit.opens(CLIENTS)
+    await visit.reads("no e-mail in Xero")
+    await visit.opens(f"{CLIENTS}/{NO_EMAIL}/share")
+    await visit.reads("Xero holds no e-mail for this client. Type one; it is kept here, not written to Xero.")
+    await visit.opens(f"{CLIENTS}/{DRAFTS_ONLY}/share")
+    await visit.reads("Xero holds “n/a” for this client, which is not an address.")
+    await expect(visit.page.get_by_label("E-mail addresses")).to_have_value("")
+
+
+@pytest.mark.row("Address domain differs from the contact's; free mail; address already used for another client")
+@pytest.mark.row("Provider shares with their own address")
+async def test_an_unexpected_address_gets_a_line_and_no_extra_press(visit: Visit) -> None:
+    visit.up.shares = [a_share(9, contact_id=DRAFTS_ONLY, contact_name="Only Drafts Ltd")]
+    await visit.opens(f"{CLIENT}/share")
+    for email, words in (
+        ("x@other.example", "Xero has @rata.example, this is @other.example."),
+        ("x@gmail.com", "Xero has @rata.example, this is @gmail.com"),
+        ("accounts9@rata.example", "accounts9@rata.example already opens the invoices of Only Drafts Ltd."),
+        ("hana@kowhai.example", "This is your own address. You will see the client side with a separate sign-in."),
+    ):
+        await visit.page.get_by_label("E-mail addresses").fill(email)
+        await visit.reads(words)
+    await visit.presses("Send invitation")
+    await visit.reads("Shared with hana@kowhai.example.")
+
+
+# ── what there is to share, and Xero away
+
+
+@pytest.mark.row("Nothing to share yet")
+async def test_with_nothing_to_share_the_button_says_from_when_on(visit: Visit) -> None:
+    await visit.opens(f"{CLIENTS}/{DRAFTS_ONLY}/share?email=ana@rata.example")
+    await visit.reads(re.compile(r"Invoices now\s*0"), "3 drafts: they join once approved in Xero", "2 bills: what you owe is never shared")
+    await expect(visit.page.get_by_role("button", name="Share from the first approved invoice")).to_be_visible()
+    visit.up.shares = [a_share(1, state="waiting_invoice", mail=None)]
+    await visit.opens(CLIENT)
+    await visit.reads("Waiting for the first invoice")
+
+
+@pytest.mark.row("An invitation leaves only when there is something to open")
+async def test_until_everything_is_loaded_the_access_is_preparing_and_can_be_cancelled(visit: Visit) -> None:
+    visit.up.shares = [a_share(1, state="preparing", load_id="l1", load={"stored": 640, "total": 1200}, mail=None)]
+    await visit.opens(CLIENT)
+    await visit.reads("Preparing, 640 of 1,200 invoices")
+    await visit.does_not_read("Invitation")
+    await visit.presses("Cancel", role="link")
+    await visit.reads("End access for accounts1@rata.example")
+
+
+@pytest.mark.row("Xero down before the preview")
+async def test_nothing_is_sent_unseen_while_xero_is_away(visit: Visit) -> None:
+    await visit.opens(f"{CLIENT}/share?email=ana@rata.example")
+    visit.up.failing = {"gateway": AWAY}
+    await visit.presses("Send invitation")
+    await visit.reads("Xero is not answering, so we cannot show what would be shared. Nothing was sent; your text is kept.")
+    await expect(visit.page.get_by_label("E-mail addresses")).to_have_value("ana@rata.example")
+    await expect(visit.page.get_by_role("button", name="Try again")).to_be_visible()
+    visit.up.shares = [a_share(1)]
+    await visit.presses("Try again")
+    await visit.reads("this is what is stored, as of 2 hours ago. Sharing it works.")
+    await visit.presses("Send invitation")
+    await visit.reads("Shared with ana@rata.example.")
+
+
+@pytest.mark.row("Xero down after Send")
+@pytest.mark.row("Xero's minute or day limit")
+async def test_an_access_that_waits_for_xero_says_why_and_goes_on_by_itself(visit: Visit) -> None:
+    visit.up.shares = [a_share(1, state="preparing", load_id="l1", load={"stored": 0, "total": None}, mail=None)]
+    waits = {
+        "state": "waiting",
+        "stored": 0,
+        "total": None,
+        "waiting_since": in_utc(NOW - timedelta(minutes=5)),
+        "reason": "xero_unavailable",
+    }
+    visit.up.loads["l1"] = waits
+    await visit.opens(CLIENT)
+    await visit.reads(re.compile(r"Waiting for Xero since .+; the invitation goes out by itself\."))
+    limit = {"reason": "xero_busy", "limit": "day", "continues_at": in_utc(NOW + timedelta(hours=5)), "calls_a_day": 5000}
+    visit.up.loads["l1"] = waits | limit
+    await visit.opens(CLIENT)
+    await visit.reads("Xero allows 5,000 requests a day for Kōwhai & Hart Studio Ltd.", re.compile(r"The rest continues about .+\."))
+
+
+@pytest.mark.row("No webhook reaches this installation")
+async def test_without_instant_updates_settings_say_how_late_changes_arrive(visit: Visit) -> None:
+    await visit.opens(f"/o/{KOWHAI}/settings")
+    await visit.reads("Changes arrive within 15 minutes (checked by schedule); instant updates need a public address.")
+
+
+@pytest.mark.row("Online invoice link of Xero")
+async def test_xeros_public_page_is_offered_to_the_provider_alone_with_what_it_means(visit: Visit) -> None:
+    visit.up.in_full = {FIRST: client_testing.an_invoice("INV-1042", invoice_id=FIRST, contact_id=RATA)}
+    await visit.opens(f"{CLIENT}/invoices/{FIRST}")
+    await visit.presses("Public page in Xero", role="link")
+    await visit.reads("Anybody who has its address opens it without signing in, and ending access here does not close it.")
+    link = visit.page.get_by_role("link", name="Open the public page")
+    await expect(link).to_have_attribute("href", f"https://in.xero.example/{FIRST}")
+    await visit.opens(f"{CLIENT}/share/as-client/{FIRST}")
+    assert "in.xero.example" not in await visit.page.content()
+
+
+# ── ending
+
+
+@pytest.mark.row("Ending access")
+async def test_ending_access_asks_says_what_stays_and_then_when(visit: Visit) -> None:
+    visit.up.shares = [a_share(1)]
+    await visit.opens(CLIENT)
+    await visit.presses("End access", role="link")
+    await visit.reads(
+        "End access for accounts1@rata.example to Rātā Joinery Ltd in Kōwhai & Hart Studio Ltd?",
+        "It ends now: the next page they open is refused, on every device. What is already on their screen or downloaded stays with them.",
+    )
+    await visit.presses("End access")
+    await visit.reads(re.compile(r"Access ended at \d\d:\d\d:\d\d\."))
+    await expect(visit.page.get_by_role("link", name="Share again").first).to_be_visible()
+
+
+@pytest.mark.row("Two colleagues, one organisation")
+async def test_every_row_says_who_shared_and_deleting_asks_where_a_colleague_works(visit: Visit) -> None:
+    visit.up.shares = [a_share(1), a_share(2, shared_by={"name": "Tāne Reid", "email": "tane@kowhai.example"})]
+    await visit.opens(f"/o/{KOWHAI}/shares")
+    await visit.reads("by Hana Kōwhai", "by Tāne Reid")
+    await expect(visit.page.get_by_role("link", name="End access")).to_have_count(2)
+    visit.up.leaving["colleagues"] = {KOWHAI: 1}
+    await visit.opens(f"/o/{KOWHAI}/leave/delete")
+    await expect(visit.page.get_by_label("End the 2 accesses of Kōwhai & Hart Studio Ltd as well")).to_be_checked()
 
 
 # ── mails

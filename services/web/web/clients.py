@@ -154,6 +154,10 @@ class GatewayClient:
         """One invoice as it is now."""
         return XeroInvoice.model_validate(await self.http.get(f"{_org(org)}/invoices/{invoice_id}", token=token))
 
+    async def online_invoice(self, token: str, org: str, invoice_id: str) -> str:
+        """The address of Xero's public page of an invoice. Raises NotFound for one that has none."""
+        return str((await self.http.get(f"{_org(org)}/invoices/{invoice_id}/online", token=token))["url"])
+
     async def pdf(self, right: str, *, only_kept: bool = False) -> bytes:
         """Xero's own PDF of the invoice this right names. Raises Conflict when that invoice is no longer as it was granted.
 

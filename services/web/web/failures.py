@@ -55,9 +55,8 @@ def failure_page(request: Request, status: int, code: str = "", retry_after: flo
 async def _signed_out(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProviderSignedOut)
     home = f"/?signed_out={error.why}" if error.why else "/?sign_in=1"
-    if "hx-request" in request.headers:
-        return Response(status_code=204, headers={"hx-redirect": home})
-    response = RedirectResponse(home, 303)
+    answer = Response(status_code=204, headers={"hx-redirect": home})
+    response = answer if "hx-request" in request.headers else RedirectResponse(home, 303)
     if OWN_PAGE.fullmatch(error.come_back):
         response.set_cookie(RETURN_COOKIE, error.come_back, max_age=RETURN_SECONDS, path="/", secure=True, httponly=True, samesite="lax")
     return response

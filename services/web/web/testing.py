@@ -41,7 +41,7 @@ SHARING = "/sharing/internal/organisations/{org}"
 
 class Upstream:
     """What the services behind the pages hold. Names in `failing` answer with (status, code); `refusing_shares` fails invitations alone,
-    `not_ending` the ending of these."""
+    `not_ending` the ending of these; `idle`: the provider's session was left alone for an hour."""
 
     def __init__(self) -> None:
         self.organisations = [an_organisation(), an_organisation(PIKE, "Pike & Larkmoor LLP")]
@@ -57,6 +57,7 @@ class Upstream:
         self.viewings: list[dict[str, Any]] = []
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
+        self.idle = False
         self.not_ending: set[str] = set()
         self.hides_awaiting = False
         self.failing: dict[str, tuple[int, str]] = {}
@@ -140,8 +141,8 @@ def _app(up: Upstream) -> FastAPI:
 def _add_auth(app: FastAPI, up: Upstream) -> None:
     @app.post("/auth/internal/identify")
     async def identify(asked: dict[str, Any]) -> Response:
-        if asked["session"] != SESSION:
-            return _problem(401, "session_idle" if asked["session"] == IDLE_SESSION else "not_signed_in")
+        if asked["session"] != SESSION or up.idle:
+            return _problem(401, "session_idle" if up.idle or asked["session"] == IDLE_SESSION else "not_signed_in")
         wanted = asked["organisation_id"]
         found = next((org for org in up.organisations if org["id"] == wanted), None)
         if wanted and not found:
@@ -250,6 +251,10 @@ def _add_gateway(app: FastAPI, up: Upstream) -> None:
         return JSONResponse(
             {"invoice": found, "standing": "open", "today": str(TODAY), "as_of": in_utc(NOW), "link": "https://go.xero.example/9"}
         )
+
+    @app.get(f"{base}/invoices/{{invoice}}/online")
+    async def online(invoice: str) -> dict[str, Any]:
+        return {"url": f"https://in.xero.example/{invoice}"}
 
     @app.get(f"{base}/loads/{{load}}")
     async def load(load: str) -> Response:

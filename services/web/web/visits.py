@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Path, Query, Request
 from starlette.datastructures import FormData
@@ -116,7 +118,11 @@ CurrentVisit = Annotated[Visit, Depends(_current_visit)]
 
 
 def page_address(request: Request) -> str:
-    """The address of the page asked for, or the page a posted form stands on, without what has just happened."""
+    """The address of the page asked for, or the one a posted form or a piece drawn anew stands on, without what has just happened."""
+    with suppress(ValueError):  # it is the browser's word, and kept only if it is the address of a page of ours
+        if stands_on := request.headers.get("hx-current-url"):
+            page = urlsplit(stands_on)
+            return f"{page.path}?{page.query}" if page.query else page.path
     query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
     return f"{request.url.path}{query}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -44,6 +45,20 @@ async def invoice(request: Request, visit: CurrentVisit, services: Behind, conta
         retry_after=now.retry_after if isinstance(now, ServiceError) else None,
         stored=stored is not None,
         viewings=stored.viewings if stored else [],
+    )
+
+
+@router.get("/o/{org}/clients/{contact}/invoices/{invoice}/online")
+async def online(request: Request, visit: CurrentVisit, services: Behind, contact: ContactId, invoice: InvoiceId) -> Response:
+    """Xero's own public page of an invoice, with what has to be known before its address is given to anybody."""
+    found = await services.gateway.invoice(visit.gateway_token, visit.org, invoice)
+    if found.invoice.contact_id != contact or not found.invoice.is_sale:
+        raise NotFound
+    address: str | None = None
+    with contextlib.suppress(NotFound):
+        address = await services.gateway.online_invoice(visit.gateway_token, visit.org, invoice)
+    return render(
+        request, "provider/online.html", **visit.frame(), section="clients", contact_id=contact, invoice=found.invoice, address=address
     )
 
 

@@ -18,7 +18,7 @@ from web.hints import addresses_in, hints_for, is_address
 from web.models import AddressUse, Contact, Invited, query
 from web.pages.client import Books, read_books
 from web.rendering import render
-from web.visits import ContactId, CurrentVisit, OrganisationId, ProviderForm, Visit, page_address, visit_of
+from web.visits import ContactId, CurrentVisit, OrganisationId, ProviderForm, Visit, visit_of
 
 router = APIRouter()
 
@@ -33,6 +33,14 @@ async def _asked(request: Request) -> Draft:
 AskedFor = Annotated[Draft, Depends(_asked)]
 
 
+async def _typing(request: Request, services: Behind, org: OrganisationId, contact: ContactId, asked: AskedFor) -> Visit:
+    """Whoever was signed out while typing finds the form as it is now after signing in."""
+    return await visit_of(request, services, org, come_back=f"/o/{org}/clients/{contact}/share?{asked.query()}")
+
+
+TypingVisit = Annotated[Visit, Depends(_typing)]
+
+
 @router.get(SHARE)
 async def form(request: Request, visit: CurrentVisit, services: Behind, contact: ContactId, asked: AskedFor) -> Response:
     """The form, filled in with the contact's address or what is given, beside what would be shared."""
@@ -40,7 +48,7 @@ async def form(request: Request, visit: CurrentVisit, services: Behind, contact:
 
 
 @router.get("/o/{org}/clients/{contact}/share/hints")
-async def hints(request: Request, visit: CurrentVisit, services: Behind, contact: ContactId, asked: AskedFor) -> Response:
+async def hints(request: Request, visit: TypingVisit, services: Behind, contact: ContactId, asked: AskedFor) -> Response:
     """The lines under the addresses for what is typed now."""
     known, uses = await asyncio.gather(_contact_or_none(services, visit, contact), _uses(services, visit, asked.emails))
     found = hints_for(asked.emails, known, visit.me.email, uses, contact)
@@ -48,7 +56,7 @@ async def hints(request: Request, visit: CurrentVisit, services: Behind, contact
 
 
 @router.get("/o/{org}/clients/{contact}/share/preview")
-async def preview(request: Request, visit: CurrentVisit, services: Behind, contact: ContactId, asked: AskedFor) -> Response:
+async def preview(request: Request, visit: TypingVisit, services: Behind, contact: ContactId, asked: AskedFor) -> Response:
     """What would be shared by what is chosen now."""
     books = await _books(services, visit, contact, asked)
     frame = visit.frame(books.reason)
@@ -67,7 +75,7 @@ async def pick(request: Request, services: Behind, form: ProviderForm, org: Orga
 async def send(request: Request, services: Behind, form: ProviderForm, org: OrganisationId, contact: ContactId) -> Response:
     """Gives the addresses access. A signed-out sender finds the form as it was after signing in."""
     draft = Draft.of(form)
-    visit = await visit_of(request, services, org, come_back=f"{page_address(request)}?{draft.query()}")
+    visit = await visit_of(request, services, org, come_back=f"/o/{org}/clients/{contact}/share?{draft.query()}")
     if draft.find != str(form.get("found", "")).strip():  # Enter in the search field searches, whatever button comes first
         return await _page(request, visit, services, contact, draft)
     if faults := draft.faults():

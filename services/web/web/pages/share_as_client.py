@@ -104,7 +104,11 @@ async def _name(services: Services, visit: Visit, contact: str) -> str:
 
 def _sender(visit: Visit, contact: str, name: str, as_of: Any) -> Sender:
     return Sender(
-        organisation_id=visit.org, name=visit.organisation.name, contacts=[SenderContact(contact_id=contact, name=name)], as_of=as_of
+        organisation_id=visit.org,
+        name=visit.organisation.name,
+        time_zone=visit.organisation.time_zone,
+        contacts=[SenderContact(contact_id=contact, name=name)],
+        as_of=as_of,
     )
 
 
