@@ -367,7 +367,7 @@ class Database:
     def staged(self) -> Database:
         """The same database with collections of its own, which take the place of these by `put_in_place`."""
         beside = copy.copy(self)
-        beside._prefix = STAGED
+        beside._prefix, beside._change = STAGED, asyncio.Event()  # commits there are no news to the loops of this one
         return beside
 
     async def put_in_place(self, name: str) -> None:

@@ -115,6 +115,15 @@ async def test_what_comes_back_is_what_was_there_at_the_moment_put_right_and_tol
     assert (await ask(second, "POST", "/restore/begin", json={"taken_at": taken_at})).status_code == 409
 
 
+async def test_what_is_put_right_beside_wakes_no_loop_of_the_service(second: Harness) -> None:
+    """A wake that nobody takes back would have every loop of the process run without a pause."""
+    await second.db.staged().prepare({OUTBOX: []})
+    await second.db.staged().transact(tell)
+    assert not second.db._change.is_set()
+    second.db.notify()
+    assert not second.db._change.is_set()
+
+
 async def test_nothing_is_restored_into_a_service_in_use(first: Harness, second: Harness) -> None:
     await filled(first, 3)
     taken_at, collections = await copied(first)
