@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
-from local.people import eventually
+from local.people import eventually, patiently
 from local.running import Running
 from tests.story import Story
 
@@ -18,7 +18,7 @@ async def test_the_pdfs_of_a_senders_list_are_one_file_until_access_ends(system:
     story = Story(system, contact, email)
     provider, client = story.provider, story.client
     await provider.sign_in(organisation=pike)
-    share = await provider.share(contact["id"], email)
+    share = await patiently(lambda: provider.share(contact["id"], email), "sharing")
     await client.accept_invitation()
     await client.open(f"/invoices/{provider.organisation}")
     page = await client.press("PDFs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.people import eventually
+from local.people import eventually, patiently
 from local.running import Running
 from tests.story import Story
 
@@ -20,7 +20,7 @@ async def test_after_a_merge_in_xero_access_is_carried_over_by_a_press(system: R
     looked_at = f"/o/{provider.organisation}/clients/{contact['id']}/share/as-client"
     assert invoice["number"] in (await provider.open(looked_at)).words, "before sharing, from Xero"
     assert "Due" in (await provider.open(f"{looked_at}/{invoice['id']}")).words
-    await provider.share(contact["id"], email)
+    await patiently(lambda: provider.share(contact["id"], email), "sharing")
     await client.accept_invitation()
     assert "Due" in (await client.open(story.invoice_path)).words
 

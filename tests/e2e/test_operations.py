@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from client_invoices.installation import SERVICES, SERVICES_ON_THE_BUS
-from local.people import eventually
+from local.people import eventually, patiently
 from local.rabbitmq import ADMIN
 from local.running import Running
 
@@ -69,7 +69,7 @@ async def test_an_operator_sees_connections_and_calls_left_and_has_xero_asked_no
     contact = await system.xero.do("/contacts", tenant=studio, name="Operated Ltd", email="operated@demo.example", number="OP-1")
     provider = system.provider()
     await provider.sign_in(organisation=studio)
-    await provider.share(contact["id"], "operated@demo.example")
+    await patiently(lambda: provider.share(contact["id"], "operated@demo.example"), "sharing")
     code, said = await client_invoices(system, "connections", "--json")
     mine = [row for row in json.loads(said)["connections"] if row["organisation_id"] == provider.organisation]
     assert (code, mine[0]["state"], mine[0]["idle_days"]) == (0, "live", 0), said

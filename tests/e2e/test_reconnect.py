@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.people import eventually
+from local.people import eventually, patiently
 from local.running import Running
 from tests.story import Story
 
@@ -16,7 +16,7 @@ async def test_what_changed_while_disconnected_arrives_after_signing_in_again(sy
     story.invoice = invoice
     provider, client = story.provider, story.client
     await provider.sign_in(organisation=pike)
-    await provider.share(contact["id"], email)
+    await patiently(lambda: provider.share(contact["id"], email), "sharing")
     await client.accept_invitation()
     assert "Due" in (await client.open(story.invoice_path)).words
 

@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +99,8 @@ async def test_a_load_says_about_when_the_day_limit_lets_it_go_on(working: Any, 
     waiting = await eventually(told)
     calls = (await working.get("calls")).json()
     assert (waiting["reason"], waiting["limit"], waiting["calls_a_day"]) == ("xero_busy", "day", 5000)
-    assert waiting["continues_at"] == calls["resets_at"]
+    continues_at, resets_at = (datetime.fromisoformat(moment) for moment in (waiting["continues_at"], calls["resets_at"]))
+    assert abs(continues_at - resets_at) < timedelta(minutes=1), "every refusal says anew how long to wait"
     await working.act("faults", limit_day=False)
     await working.hurry()
     await working.loaded("C-001")
