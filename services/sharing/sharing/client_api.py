@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
@@ -26,6 +27,16 @@ async def _signer(request: Request) -> Signer:
 
 Signing = Annotated[Signer, Depends(_signer)]
 ContactChoice = Annotated[str | None, Query(max_length=100)]
+
+
+async def _narrowed(
+    view: ClientView = "to_pay", search: Search = "", date_from: date | None = None, date_to: date | None = None
+) -> Mapping[str, Any]:
+    return wanted_list(view, search, 1, date_from, date_to)
+
+
+Narrowed = Annotated[Mapping[str, Any], Depends(_narrowed)]
+"""Which rows of a sender's list are meant, from the first one on."""
 
 
 class InvitationSender(BaseModel):
@@ -57,14 +68,11 @@ async def show_sender(
     db: Db,
     now: Now,
     time_zone: DefaultTimeZone,
-    view: ClientView = "to_pay",
-    search: Search = "",
+    narrowed: Narrowed,
     page: Page = 1,
     contact: ContactChoice = None,
-    date_from: date | None = None,
-    date_to: date | None = None,
 ) -> SenderInvoices:
-    wanted = wanted_list(view, search, page, date_from, date_to)
+    wanted = {**narrowed, "page": page}
     return await client_views.show_sender(db, client.email, organisation_id, contact or None, wanted, now, time_zone)
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from common.http import CurrentClient, Db, Now
 from sharing import downloads, papers
-from sharing.api import DefaultTimeZone, Search, wanted_list
-from sharing.client_api import ClientView, ContactChoice
+from sharing.api import DefaultTimeZone
+from sharing.client_api import ContactChoice, Narrowed
 from sharing.client_views import SenderInvoices
 from sharing.downloads import DownloadView
 from sharing.models import Doing
@@ -37,14 +37,10 @@ async def show_list(
     db: Db,
     now: Now,
     time_zone: DefaultTimeZone,
-    view: ClientView = "to_pay",
-    search: Search = "",
+    wanted: Narrowed,
     contact: ContactChoice = None,
-    date_from: date | None = None,
-    date_to: date | None = None,
 ) -> SenderInvoices:
     """Every row at once, which is recorded as a download of the list."""
-    wanted = wanted_list(view, search, 1, date_from, date_to)
     return await papers.show_list(db, client.email, organisation_id, contact or None, wanted, now, time_zone)
 
 
@@ -73,14 +69,10 @@ async def ask_for_pdfs(
     db: Db,
     now: Now,
     time_zone: DefaultTimeZone,
-    view: ClientView = "to_pay",
-    search: Search = "",
+    wanted: Narrowed,
     contact: ContactChoice = None,
-    date_from: date | None = None,
-    date_to: date | None = None,
 ) -> NewDownload:
     """The PDFs of every row at once; what counts as downloaded is what is taken away of them later."""
-    wanted = wanted_list(view, search, 1, date_from, date_to)
     return NewDownload(id=await downloads.ask_for_pdfs(db, client.email, organisation_id, contact or None, wanted, now, time_zone))
 
 
