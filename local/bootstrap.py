@@ -32,6 +32,7 @@ RUN_PACKAGES = {
 TEST_PACKAGES = {
     "chromium": "usr/bin/chromium",
     "libatomic1": "usr/lib/*/libatomic.so.1",  # the program that Playwright brings to drive the browser needs it
+    "ca-certificates": "etc/ssl/certs/ca-certificates.crt",  # the images take them along
 }
 
 # Debian starts a server as soon as it is installed unless policy-rc.d answers 101. Whatever stood there before comes back at the end;

@@ -212,7 +212,7 @@ def test_the_nightly_backup_holds_the_operators_key_alone_and_reaches_the_health
     key, kept = template["spec"]["volumes"]
     assert key["secret"]["items"] == [{"key": "identity.key", "path": "identity.k1.key"}]
     assert kept["persistentVolumeClaim"]["claimName"] in of_kind(manifests[overlay], "PersistentVolumeClaim")
-    assert "/app backup " in template["spec"]["containers"][0]["command"][-1]
+    assert template["spec"]["containers"][0]["args"] == ["backup", "/backups", "--keep-days", "14"]
     policies = of_kind(manifests[overlay], "NetworkPolicy")
     assert template["metadata"]["labels"] == policies["operations"]["spec"]["podSelector"]["matchLabels"]
     for name in SERVICES_ON_THE_BUS:

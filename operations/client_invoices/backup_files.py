@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from client_invoices.services import Refused
 from common.bson_stream import Cutter, NoBson
 
 FORMAT, VERSION = "client-invoices-backup", 1
+NAMED = "%Y-%m-%dT%H-%M-%SZ"
+"""How a backup is called among others: the time, in UTC, at which it was begun."""
 PIECE = 1024 * 1024
 Moved = Callable[[int], None]
 """Told the bytes of each piece that passed."""
@@ -119,6 +123,31 @@ def check(directory: Path, service: str, part: Part, moved: Moved) -> None:
             size += len(piece)
         if (size, digest.hexdigest()) != (kept.bytes, kept.sha256):
             raise Refused(f"{path} is damaged: it is not what the manifest says. Nothing was restored.")
+
+
+def name_at(moment: datetime) -> str:
+    """The folder, among those of other backups, of one begun at this moment."""
+    return moment.astimezone(UTC).strftime(NAMED)
+
+
+def remove_older(home: Path, days: int, now: datetime) -> list[str]:
+    """Deletes backups in `home` begun more than so many days before `now`, and gives their names; what is not called as one stays.
+
+    Raises Refused when one cannot be deleted.
+    """
+    removed = []
+    for folder in sorted(home.iterdir()):
+        try:
+            begun = datetime.strptime(folder.name, NAMED).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        if folder.is_dir() and begun < now - timedelta(days=days):
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise Refused(f"{folder} cannot be deleted: {error.strerror}. The new backup is whole.") from error
+            removed.append(folder.name)
+    return removed
 
 
 def pieces_of(path: Path, moved: Moved) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from client_invoices.backup_files import Kept, Part
 from client_invoices.installation import SERVICES_ON_THE_BUS
 from client_invoices.screen import console
 from client_invoices.services import Installation, Refused
+from common.clock import utc_now
 
 TAKEN = ("notifier", "xero-gateway", "portal", "auth", "sharing")
 """In this order, because whoever is copied earlier is told again by those copied later, and an access that ends meanwhile stays ended."""
@@ -24,13 +25,19 @@ PLACED = ("sharing", "portal", "xero-gateway", "notifier", "auth")
 """Whoever publishes stands after those who are to hear it."""
 
 Directory = Annotated[Path, typer.Argument(help="The folder of the backup")]
+KeepDays = Annotated[
+    int | None, typer.Option(min=1, help="DIRECTORY holds many backups: add one named by its time, then delete those older than this")
+]
 Chosen = Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated")]
 
 
-def backup(context: typer.Context, directory: Directory, service: Chosen = None) -> None:
+def backup(context: typer.Context, directory: Directory, service: Chosen = None, keep_days: KeepDays = None) -> None:
     """Copy every service's database into a new folder, while everything runs. Keys are not in it; keep them apart."""
     installation: Installation = context.obj
     services = _known(service)
+    home, now = directory, utc_now()
+    if keep_days:
+        directory = home / backup_files.name_at(now)
     backup_files.begin(directory)
     parts = {}
     with _bar() as bar:
@@ -39,6 +46,8 @@ def backup(context: typer.Context, directory: Directory, service: Chosen = None)
     backup_files.finish(directory, parts)
     documents = sum(kept.documents for part in parts.values() for kept in part.collections.values())
     console.print(f"{documents} documents of {len(parts)} services are in {directory}.", soft_wrap=True)
+    if keep_days and (removed := backup_files.remove_older(home, keep_days, now)):
+        console.print(f"Deleted, for they are older than {keep_days} days: {', '.join(removed)}.", soft_wrap=True)
 
 
 def restore(context: typer.Context, directory: Directory, service: Chosen = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,7 @@ app.command("reconcile")(xero.reconcile)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("seed")(seed.seed)
+Stay = Annotated[bool, typer.Option("--stay", help="Then wait to be ended, as a container beside mongod's must")]
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys and secrets are kept", envvar="INSTALLATION")]
 
 
@@ -47,12 +50,15 @@ def installation(
 
 
 @setting_up.command("mongo")
-def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:27017") -> None:
+def mongo(folder: Folder, member: str = "mongo:27017", at: str = "127.0.0.1:27017", stay: Stay = False) -> None:
     """Make the database a replica set with one user for each service. Run it in the database's own network."""
     from client_invoices import setup  # not above: the drivers it needs would slow every other command by a second
 
     setup.set_up_mongo(folder, member=member, at=at)
     console.print(f"The replica set {setup.REPLICA_SET} and the services' users are there.")
+    if stay:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container is not ended without
+        signal.pause()
 
 
 @setting_up.command("broker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,22 @@ def test_what_is_no_backup_of_ours_is_refused(copy: Path, tmp_path: Path) -> Non
 def test_a_stream_that_is_cut_off_makes_no_backup(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="is not whole"):
         backup_files.write(tmp_path, "auth", "providers", [DOCUMENTS[:-1]], nothing)
+
+
+def test_backups_older_than_so_many_days_go_and_nothing_else_does(tmp_path: Path) -> None:
+    now = datetime(2026, 6, 20, 2, 30, tzinfo=UTC)
+    assert backup_files.name_at(now) == "2026-06-20T02-30-00Z"
+    for name in (
+        "2026-06-20T02-30-00Z",
+        "2026-06-06T02-30-00Z",
+        "2026-06-06T02-29-59Z",
+        "2025-01-01T00-00-00Z",
+        "2025-01-01",
+        "before-upgrade",
+    ):
+        (tmp_path / name / "auth").mkdir(parents=True)
+    (tmp_path / "2025-01-02T00-00-00Z").write_text("no folder")
+    assert backup_files.remove_older(tmp_path, 14, now) == ["2025-01-01T00-00-00Z", "2026-06-06T02-29-59Z"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "2026-06-20T02-30-00Z", "2026-06-06T02-30-00Z", "2025-01-01", "before-upgrade", "2025-01-02T00-00-00Z"
+    }  # fmt: skip
