@@ -25,6 +25,9 @@ FOR_TESTS = re.compile(r"testing(_\w+)?\.py")
 COMES_WITH = {"starlette": "fastapi", "markupsafe": "jinja2", "pymongo": "motor", "email-validator": "pydantic"}
 """What a framework brings and hands out as its own."""
 
+NEEDS = {"zoneinfo": "tzdata"}
+"""What the standard library finds on a developer's machine and in no image."""
+
 CHECKOUT = {"local"}
 """`client-invoices seed` plays people with it, and says that it needs a checkout."""
 
@@ -62,7 +65,7 @@ def imported_by(part: Path) -> set[str]:
                 found |= {name.name.split(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-    return found - sys.stdlib_module_names - OURS
+    return {NEEDS.get(module, module) for module in found} - sys.stdlib_module_names - OURS
 
 
 def running(tree: ast.AST) -> list[ast.AST]:
