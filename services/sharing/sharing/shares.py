@@ -19,7 +19,8 @@ from sharing.errors import EndDateOver, EndingAccess, InvalidShareAddress, Organ
 from sharing.invitations import can_open, send_invitation
 from sharing.models import Actor, Contact, Mail, MailState, Policy, Share, contact_key
 
-Outcome = Literal["invited", "resent"]
+Outcome = Literal["invited", "resent", "known"]
+"""A new access; one that was there and is mailed again; one that was mailed less than a minute ago and is not mailed now."""
 log = get_logger()
 
 
@@ -35,7 +36,9 @@ class Terms:
 async def invite_client(
     tx: Tx, provider: ProviderIdentity, contact_id: str, email: str, contact_name: str, terms: Terms, ring: KeyRing
 ) -> tuple[Share, Outcome]:
-    """Gives an address access to a contact's invoices. One that has it already gets these terms, and its mail again if it was mailed.
+    """Gives an address access to a contact's invoices. One that has it already gets these terms, and its mail again if it was mailed,
+
+    though not within a minute: pressing Send twice is one mail.
 
     Raises InvalidShareAddress, EndDateOver, EndingAccess, and OrganisationNotReady while auth's news of the organisation is on its way.
     """
@@ -56,6 +59,8 @@ async def invite_client(
         await store.save_granted(tx, share)
     else:
         share = await _new_share(tx, provider, contact, address, granted, opened_by_this)
+    if share.resend_at and share.resend_at > await tx.now():
+        return share, "known"
     if share.invited_at or await can_open(tx, share, contact):
         share = await send_invitation(tx, share, contact, organisation, ring)
     return share, "resent" if there else "invited"

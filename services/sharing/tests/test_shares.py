@@ -76,6 +76,7 @@ async def test_the_same_address_in_another_letter_case_is_mailed_again_and_gets_
     sharing: Harness, desk: Desk, ring: KeyRing
 ) -> None:
     first = await desk.share([an_invoice()])
+    await let_a_minute_pass(sharing)
     again = await desk.invite(" YOU@Demo.Example ")
     assert again["id"] == first["id"]
     mails = await sharing.published(ClientInvited)
@@ -226,6 +227,15 @@ async def test_an_invitation_rests_a_minute_before_it_is_sent_again(sharing: Har
     assert (await sharing.http.post(path, headers=sharing.as_provider())).status_code == 200
     assert (await sharing.http.post(path, headers=sharing.as_provider())).status_code == 429
     assert [event.invitation_number for event in await sharing.published(ClientInvited)] == [1, 2]
+
+
+async def test_pressing_send_twice_is_one_mail(sharing: Harness, desk: Desk) -> None:
+    await desk.share([an_invoice()])
+    assert [again["outcome"] for again in await desk.invite_all([CLIENT, "second@demo.example"])] == ["known", "invited"]
+    assert [mail.email for mail in await sharing.published(ClientInvited)] == [CLIENT, "second@demo.example"]
+    await let_a_minute_pass(sharing)
+    assert [again["outcome"] for again in await desk.invite_all([CLIENT])] == ["resent"]
+    assert [mail.email for mail in await sharing.published(ClientInvited)] == [CLIENT, "second@demo.example", CLIENT]
 
 
 async def test_nothing_is_mailed_again_before_the_first_invitation_or_after_the_end(sharing: Harness, desk: Desk) -> None:

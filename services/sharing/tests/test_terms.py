@@ -69,7 +69,7 @@ async def test_inviting_again_with_other_terms_makes_them_the_terms(sharing: Har
     share = await desk.share([OLD, NEW], from_date="2026-01-01", ends_on=TOMORROW)
     assert await desk.numbers_seen() == {"NEW"}
     (again,) = await desk.invite_all([CLIENT])
-    assert (again["outcome"], again["share"]["id"], again["share"]["ends_on"]) == ("resent", share["id"], None)
+    assert (again["outcome"], again["share"]["id"], again["share"]["ends_on"]) == ("known", share["id"], None)
     assert await desk.numbers_seen() == {"OLD", "NEW"}
 
 

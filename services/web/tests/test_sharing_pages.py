@@ -36,7 +36,7 @@ async def test_sending_takes_one_press_and_says_what_happened(up: Upstream, prov
     assert up.invited == [{"email": "Ana@Rata.example", "contact_name": "Rātā Joinery Ltd", "contact_id": RATA}]  # everything, for ever
     assert "Shared with Ana@Rata.example." in await words(provider, answer.headers["location"])
     again = await press(provider, f"{CLIENT}/share", email="Ana@Rata.example")
-    assert "Ana@Rata.example already has access. The invitation is on its way again." in await words(provider, again.headers["location"])
+    assert "Ana@Rata.example already has access. The invitation was sent moments ago." in await words(provider, again.headers["location"])
 
 
 async def test_a_made_up_result_in_the_address_says_nothing(provider: httpx.AsyncClient) -> None:
@@ -148,6 +148,8 @@ async def test_several_addresses_are_sent_with_a_line_each(up: Upstream, provide
     assert "Shared with ana@rata.example. The invitation" in page
     assert "accounts1@rata.example already has access. The invitation is on its way again." in page
     assert [invited["email"] for invited in up.invited] == ["ana@rata.example", "accounts1@rata.example"]
+    twice = await press(provider, f"{CLIENT}/share", email="ana@rata.example; accounts1@rata.example")
+    assert (await words(provider, twice.headers["location"])).count("already has access. The invitation was sent moments ago.") == 2
 
 
 async def test_a_refused_address_among_several_is_named_and_only_it_stays_in_the_field(up: Upstream, provider: httpx.AsyncClient) -> None:

@@ -254,10 +254,12 @@ class Shares(Answer):
 
 
 class Invited(Answer):
-    """What became of one address: a new access, the mail of one that is there sent again, or refused and why (an error's code)."""
+    """What became of one address: a new access, the mail of one that is there sent again, one that is there and
+
+    was mailed within the minute, or refused and why (an error's code)."""
 
     email: str
-    outcome: Literal["invited", "resent", "refused"]
+    outcome: Literal["invited", "resent", "known", "refused"]
     reason: str | None = None
     share: Share | None = None
 

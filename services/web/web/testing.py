@@ -400,10 +400,11 @@ def _listed(up: Upstream, contact: str, view: str, search: str, page: int) -> di
 def _invited(up: Upstream, contact: str, email: str, terms: dict[str, Any]) -> dict[str, Any]:
     if "@" not in email:
         return {"email": email, "outcome": "refused", "reason": "invalid_address"}
+    mailed_just_now = any(invited["email"] == email for invited in up.invited)
     up.invited.append({"email": email, **terms, "contact_id": contact})
     known = next((share for share in up.shares if share["email"] == email and share["state"] != "ended"), None)
     if known:
-        return {"email": email, "outcome": "resent", "share": known}
+        return {"email": email, "outcome": "known" if mailed_just_now else "resent", "share": known}
     new = {"email": email, "contact_id": contact, "contact_name": terms["contact_name"], "shared_at": in_utc(NOW)}
     fresh = a_share(len(up.shares) + 1, **new, state="invited", views=0, last_seen_at=None)
     up.shares.append(fresh)

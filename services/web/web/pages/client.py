@@ -21,7 +21,7 @@ from web.visits import ContactId, CurrentVisit, PageNumber, Search, Visit
 router = APIRouter()
 
 VIEWS = ("unpaid", "overdue", "open", "paid", "all")
-DONE = frozenset({"invited", "resent", "mailed_again", "ended", "shared", "carried", "rests"})
+DONE = frozenset({"invited", "resent", "known", "mailed_again", "ended", "shared", "carried", "rests"})
 MOST_LOADS = 5
 
 
@@ -82,8 +82,9 @@ async def client(
     done: str = "",
     share: Names = (),
     again: Names = (),
+    known: Names = (),
 ) -> Response:
-    """The client's page. `done` names what has just happened, `share` and `again` with what, to say so once at the top."""
+    """The client's page. `done` names what has just happened, `share`, `again` and `known` with what, to say so once at the top."""
     asked = Asked(view if view in VIEWS else "unpaid", search.strip(), page, date_from, date_to)
     books, shares = await asyncio.gather(
         read_books(services, visit, contact, asked.query()), services.sharing.shares_of(visit.sharing_token, visit.org, contact)
@@ -103,6 +104,7 @@ async def client(
         happened=done if done in DONE else None,
         told=[one for one in shares if one.id in share],
         told_again=[one for one in shares if one.id in again],
+        told_known=[one for one in shares if one.id in known],
     )
 
 

@@ -24,6 +24,8 @@ router = APIRouter()
 
 SHARE = "/o/{org}/clients/{contact}/share"
 REFUSED = 422
+TOLD_AS = {"invited": "share", "resent": "again", "known": "known"}
+"""By what became of it: the parameter in which the client's page is told of an access."""
 
 
 async def _asked(request: Request) -> Draft:
@@ -98,7 +100,7 @@ async def send(request: Request, services: Behind, form: ProviderForm, org: Orga
 
 def _what_happened(results: list[Invited]) -> str:
     """One address keeps its own words; of several each is named."""
-    told = [("share" if result.outcome == "invited" else "again", result.share.id) for result in results if result.share]
+    told = [(TOLD_AS[result.outcome], result.share.id) for result in results if result.share]
     if len(told) == 1:
         return urlencode({"done": results[0].outcome, "share": told[0][1]})
     return urlencode([("done", "shared"), *told])
