@@ -24,10 +24,11 @@ RUN_PACKAGES = {
     "rabbitmq-server": "usr/lib/rabbitmq/bin/rabbitmq-server",
     "caddy": "usr/bin/caddy",
     "libcurl4": "usr/lib/*/libcurl.so.4",  # mongod's wheel brings no libraries; libcurl4 depends on libssl3, the other one it needs
-    # Letters for the papers that are drawn here: most of the world's scripts, then Chinese and Japanese, then Korean.
+    # Letters for the papers that are drawn here: most of the world's scripts, Chinese and Japanese, Korean, emoji.
     "fonts-noto-core": "usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
     "fonts-droid-fallback": "usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
     "fonts-nanum": "usr/share/fonts/truetype/nanum/NanumSquareR.ttf",
+    "fonts-symbola": "usr/share/fonts/truetype/ancient-scripts/Symbola_hint.ttf",
 }
 TEST_PACKAGES = {
     "chromium": "usr/bin/chromium",

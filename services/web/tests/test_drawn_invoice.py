@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +45,24 @@ def test_markup_in_an_invoice_is_text_and_every_script_is_drawn() -> None:
     lines = [a_line(line_item_id=text, description=text) for text in nasty]
     pdf = draw(shown(lines=lines, reference="#x", contact_name="#import"), READER)
     assert pdf.startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("Ελληνικά", "NotoSans"),
+        ("مكتبة النور", "NotoSansArabic"),
+        ("ספרייה", "NotoSansHebrew"),
+        ("पुस्तकालय", "NotoSansDevanagari"),
+        ("ห้องสมุด", "NotoSansThai"),
+        ("漢字", "DroidSansFallback"),
+        ("한국", "NanumSquareR"),
+        ("🎉 👍", "Symbola"),
+    ],
+)
+def test_no_letter_is_an_empty_box(text: str, letters: str) -> None:
+    pdf = draw(shown(lines=[a_line(description=text)]), READER)
+    assert letters.encode() in {name.removesuffix(b"-Regular") for name in re.findall(rb"/BaseFont ?/[A-Z]{6}\+([A-Za-z0-9-]+)", pdf)}
 
 
 def test_words_longer_than_a_line_and_names_that_run_the_other_way_stay_in_their_places() -> None:
