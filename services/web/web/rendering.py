@@ -6,7 +6,7 @@ Interface for pages: `render(request, "portal/home.html", status=200, time_zone=
   other query values (None takes one away), `reader` (web.formats.Reader), `demo_links`, `current_path`
 - filters: `amount(minor, currency)` is the macro to use for money; `value|figures(currency)`, `value|number`, `date|day`, `text|iso_day`,
   `date|short_day(today)`, `moment|ago` and `moment|moment` and `moment|clock` (give a `<time>` element), `id|tint`, `name|initials`
-- `now` the time of the request
+- `now` the time of the request, `theme` what this browser chose: "auto", "light" or "dark"
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from markupsafe import Markup
 from common.clock import utc_now
 from web import formats, security
 from web.formats import Reader
+from web.themes import theme_of
 
 HERE = Path(__file__).parent
 PASSING = frozenset({"done", "share", "again", "too_many"})
@@ -50,6 +51,7 @@ def render(request: Request, template: str, *, status: int = 200, time_zone: str
             "current_path": request.url.path,
             "reader": reader,
             "now": reader.now,
+            "theme": theme_of(request),
             "demo_links": settings.demo_links,
             "default_time_zone": settings.default_time_zone,
             **values,

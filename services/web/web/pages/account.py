@@ -11,6 +11,7 @@ from web.errors import ProviderSignedOut
 from web.pages.client_visit import describe
 from web.rendering import render
 from web.security import session
+from web.themes import keep_theme
 from web.visits import CurrentAccount, ProviderForm
 
 router = APIRouter()
@@ -21,8 +22,8 @@ HERE = "/me"
 async def account(request: Request, current: CurrentAccount, services: Behind) -> Response:
     """The login and every browser it is signed in on."""
     devices = await services.auth.sessions(session(request, "provider") or "")
-    ended = "ended" in request.query_params
-    return render(request, "provider/account.html", **current.frame(), devices=devices, describe=describe, ended=ended)
+    ended, chosen = ("ended" in request.query_params, "chosen" in request.query_params)
+    return render(request, "provider/account.html", **current.frame(), devices=devices, describe=describe, ended=ended, chosen=chosen)
 
 
 @router.post(f"{HERE}/sessions/end")
@@ -33,3 +34,11 @@ async def end_session(request: Request, form: ProviderForm, services: Behind) ->
     except NotSignedIn as error:
         raise ProviderSignedOut(why=error.code, come_back=HERE) from error
     return RedirectResponse(f"{HERE}?ended=1", 303)
+
+
+@router.post(f"{HERE}/theme")
+async def choose_theme(form: ProviderForm) -> Response:
+    """Keeps Auto, Light or Dark in this browser."""
+    response = RedirectResponse(f"{HERE}?chosen=1", 303)
+    keep_theme(response, form.get("theme"))
+    return response

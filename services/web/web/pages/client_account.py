@@ -15,6 +15,7 @@ from web.pages.client_visit import Visitor, client_session, services_of
 from web.pages.portal import Client, ClientRoute, ClientSignedOut
 from web.rendering import render
 from web.security import end_session, form_of
+from web.themes import keep_theme
 
 PressedForm = Annotated[FormData, Depends(form_of("client"))]
 MOST_NAMES = 20
@@ -22,13 +23,13 @@ router = APIRouter(route_class=ClientRoute)
 
 
 @router.get("/account")
-async def account(request: Request, client: Client, ended: str = "") -> Response:
+async def account(request: Request, client: Client, ended: str = "", chosen: str = "") -> Response:
     """The address, what senders see, and who else is signed in as this address."""
     try:
         devices, senders = await asyncio.gather(services_of(request).portal.sessions(_session(request)), _senders(request, client))
     except NotSignedIn as error:
         raise ClientSignedOut from error
-    return render(request, "client/account.html", client=client, devices=devices, senders=senders, ended=bool(ended))
+    return render(request, "client/account.html", client=client, devices=devices, senders=senders, ended=bool(ended), chosen=bool(chosen))
 
 
 @router.post("/account/sessions/end")
@@ -39,6 +40,14 @@ async def end_other(request: Request, form: PressedForm) -> Response:
     except NotSignedIn as error:
         raise ClientSignedOut from error
     return RedirectResponse("/account?ended=1", 303)
+
+
+@router.post("/account/theme")
+async def choose_theme(form: PressedForm) -> Response:
+    """Keeps Auto, Light or Dark in this browser."""
+    response = RedirectResponse("/account?chosen=1", 303)
+    keep_theme(response, form.get("theme"))
+    return response
 
 
 @router.post("/invoices/sign-out")
