@@ -46,16 +46,20 @@ log = get_logger()
 # Dependencies are coroutines even where they await nothing: FastAPI runs a plain function in a thread, once per request and dependency.
 
 
-async def _db(request: Request) -> Database:
-    database: Database = request.app.state.db
-    return database
-
-
 async def _now() -> datetime:
     return utc_now()
 
 
-Db = Annotated[Database, Depends(_db)]
+def kept(name: str) -> Any:
+    """A resource of the service, by the name under which `create_service` was given it: `Annotated[Xero, kept("xero")]` as a parameter."""
+
+    async def resource(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return Depends(resource)
+
+
+Db = Annotated[Database, kept("db")]
 Now = Annotated[datetime, Depends(_now)]
 """One instant per request, for business dates and display."""
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -18,10 +18,11 @@ from auth.models import State
 from common.addresses import masked
 from common.admin import FromOperator
 from common.crypto import KeyRing
-from common.http import Db
+from common.http import Db, kept
 from common.mongo import Database
 
 TOLD_EVERY_SECONDS = 0.5
+VaultRing = Annotated[KeyRing, kept("ring")]
 router = APIRouter(prefix="/internal/admin")
 
 
@@ -99,8 +100,7 @@ async def list_connections(
 
 
 @router.get("/vault")
-async def show_vault(_operator: FromOperator, request: Request, db: Db) -> Wrapped:
-    ring: KeyRing = request.app.state.ring
+async def show_vault(_operator: FromOperator, ring: VaultRing, db: Db) -> Wrapped:
     return Wrapped(primary=ring.primary, keys=await rotation_store.count_by_key(db), left=await rotation.needing(db, ring))
 
 
@@ -111,12 +111,11 @@ async def count_needing(_operator: FromOperator, db: Db, key: str) -> dict[str, 
 
 
 @router.post("/vault/rewrap")
-async def rewrap(_operator: FromOperator, request: Request, db: Db) -> Response:
+async def rewrap(_operator: FromOperator, ring: VaultRing, db: Db) -> Response:
     """Wraps every token set by the primary key of this process's ring: lines of JSON, {done, total} until the last, {left, unreadable}.
 
     Whoever stops listening stops it; asked again, it goes on with what is left.
     """
-    ring: KeyRing = request.app.state.ring
     at = {"done": 0, "total": 0}
 
     async def work() -> dict[str, Any]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from auth import connections, sessions, store
 from auth.errors import XeroUnavailable
 from auth.models import Connection, Organisation, Provider, Session, State, TokenSet
+from auth.settings import Settings
 from auth.tokens import Dead, Tokens
 from common.crypto import digest
 from common.errors import NotFound
-from common.http import Db, caller
+from common.http import Db, caller, kept
 from common.identity import CallerIdentity, Signer
 from common.logging import get_logger
 from common.mongo import Database
@@ -22,6 +23,7 @@ from common.mongo import Database
 Audience = Literal["xero-gateway", "sharing"]
 FromWeb = Annotated[CallerIdentity, Depends(caller("web"))]
 FromGateway = Annotated[CallerIdentity, Depends(caller("xero-gateway"))]
+TokensOf = Annotated[Tokens, kept("tokens")]
 Secret = Annotated[str, Field(min_length=1, max_length=200)]
 router = APIRouter(prefix="/internal")
 log = get_logger()
@@ -65,13 +67,12 @@ class Identified(BaseModel):
 
 
 @router.post("/identify")
-async def identify(_caller: FromWeb, asked: WhoIs, request: Request, db: Db) -> Identified:
+async def identify(_caller: FromWeb, asked: WhoIs, signer: Annotated[Signer, kept("signer")], db: Db) -> Identified:
     """401 `not_signed_in`, `session_idle` after an hour without use, `session_over` after twelve hours.
 
     404 for an organisation this login does not have.
     """
     found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
-    signer: Signer = request.app.state.signer
     opened = found.organisation
     return Identified(
         provider=Login(**found.provider.model_dump(include={"id", "name", "email"})),
@@ -170,7 +171,9 @@ class ConnectionView(BaseModel):
 
 
 @router.post("/organisations/{organisation_id}/connection")
-async def show_connection(_caller: FromWeb, organisation_id: str, asked: OwnSession, request: Request, db: Db) -> ConnectionView:
+async def show_connection(
+    _caller: FromWeb, organisation_id: str, asked: OwnSession, settings: Annotated[Settings, kept("settings")], db: Db
+) -> ConnectionView:
     """401 `not_signed_in`; 404 for an organisation this login does not have."""
     me = (await sessions.identify(db, digest(asked.session), organisation_id)).provider
     own = await store.find_token_set_of(db, me.id)
@@ -181,7 +184,7 @@ async def show_connection(_caller: FromWeb, organisation_id: str, asked: OwnSess
             for connection, each in await connections.logins_of(db, organisation_id)
         ],
         connections_used=await store.count_connected(db),
-        connections_cap=request.app.state.settings.xero_connections_cap,
+        connections_cap=settings.xero_connections_cap,
     )
 
 
@@ -195,9 +198,9 @@ class AccessToken(BaseModel):
 
 
 @router.post("/organisations/{organisation_id}/access-token")
-async def access_token(_caller: FromGateway, organisation_id: str, request: Request, db: Db) -> AccessToken:
+async def access_token(_caller: FromGateway, organisation_id: str, tokens: TokensOf, db: Db) -> AccessToken:
     """404 unknown organisation, 409 `xero_needs_reauth`, 503 `xero_unavailable`."""
-    access = await _keeper(request).for_organisation(db, organisation_id)
+    access = await tokens.for_organisation(db, organisation_id)
     organisation = await _organisation(db, organisation_id)
     return AccessToken(
         access_token=access.token.get_secret_value(),
@@ -219,7 +222,7 @@ class Standing(BaseModel):
 
 
 @router.post("/organisations/{organisation_id}/refusals")
-async def refuse(_caller: FromGateway, organisation_id: str, refusal: Refusal, request: Request, db: Db) -> Standing:
+async def refuse(_caller: FromGateway, organisation_id: str, refusal: Refusal, tokens: TokensOf, db: Db) -> Standing:
     """Judges a refusal: 401 refreshes once, 403 reads the connections again. Xero away: nothing changes.
 
     A login that has left meanwhile is not judged: what counts is how the organisation stands without it. 404 unknown organisation.
@@ -229,7 +232,7 @@ async def refuse(_caller: FromGateway, organisation_id: str, refusal: Refusal, r
     token_set = await store.find_token_set(db, token_set_id)
     if connection and token_set and connection.state == "live" and token_set.generation == int(generation):
         try:
-            await _judge(_keeper(request), db, connection, token_set, refusal.status)
+            await _judge(tokens, db, connection, token_set, refusal.status)
         except Dead:
             log.warning("xero.refused_for_good", organisation_id=organisation_id)
         except XeroUnavailable:
@@ -251,8 +254,3 @@ async def _organisation(db: Database, organisation_id: str) -> Organisation:
     if organisation is None:
         raise NotFound
     return organisation
-
-
-def _keeper(request: Request) -> Tokens:
-    tokens: Tokens = request.app.state.tokens
-    return tokens

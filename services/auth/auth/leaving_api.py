@@ -6,7 +6,7 @@ import contextlib
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from auth import leaving_store, leavings, sessions, store
@@ -17,7 +17,7 @@ from auth.leavings import Affected
 from auth.models import LeavingKind
 from common.crypto import digest
 from common.errors import NotFound, Unavailable
-from common.http import Db, caller
+from common.http import Db, caller, kept
 from common.identity import CallerIdentity
 from common.mongo import Database
 
@@ -75,14 +75,14 @@ class Left(BaseModel):
 
 
 @router.post("/look")
-async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db: Db) -> LeavingView:
+async def look(_caller: FromWeb, asked: AskedOrganisation, sharing: Annotated[SharingClient, kept("sharing")], db: Db) -> LeavingView:
     """401, 404 as identify. Without sharing everything but the accesses is told."""
     found = await sessions.identify(db, digest(asked.session), asked.organisation_id)
     affected = await leavings.affected_by(db, found.provider.id, found.organisations)
     accesses: dict[str, Accesses] = {}
     if affected:
         with contextlib.suppress(Unavailable):
-            accesses = await _sharing(request).look([each.organisation.id for each in affected])
+            accesses = await sharing.look([each.organisation.id for each in affected])
     views = [_view(each, accesses.get(each.organisation.id)) for each in affected]
     rows = await leaving_store.list_under_way(db, found.provider.id)
     here = next((row for row in rows if row["kind"] == "delete" or row["organisation_id"] == asked.organisation_id), None)
@@ -94,7 +94,7 @@ async def look(_caller: FromWeb, asked: AskedOrganisation, request: Request, db:
 
 
 @router.post("")
-async def leave(_caller: FromWeb, choice: Choice, request: Request, db: Db) -> Left:
+async def leave(_caller: FromWeb, choice: Choice, departures: Annotated[Departures, kept("departures")], db: Db) -> Left:
     """All that ends here has ended when this answers. 503 when sharing cannot be reached: then nothing was done.
 
     409 `leaving_under_way` when it is not done yet and goes on by itself.
@@ -108,7 +108,6 @@ async def leave(_caller: FromWeb, choice: Choice, request: Request, db: Db) -> L
     own = await leaving_store.find_own_connection(db, found.provider.id, opened)
     tokens = await store.find_token_set_of(db, found.provider.id)
     held = (own[0].id if own else None, tokens.id if tokens else None)
-    departures: Departures = request.app.state.departures
     await departures.begin(db, leavings.leaving_of(choice.kind, found.provider, opened, held, affected, choice.end))
     return Left(opens=choice.kind != "delete" and await _opens(db, found.provider.id, opened))
 
@@ -126,8 +125,3 @@ def _view(affected: Affected, accesses: Accesses | None) -> AffectedView:
         ending=accesses and accesses.ending,
         colleagues=affected.colleagues,
     )
-
-
-def _sharing(request: Request) -> SharingClient:
-    sharing: SharingClient = request.app.state.sharing
-    return sharing

@@ -6,13 +6,13 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from common.addresses import InvalidAddress, canonical
 from common.crypto import digest
 from common.errors import Unavailable
-from common.http import Db, caller
+from common.http import Db, caller, kept
 from common.identity import Signer
 from portal import codes, limits, links, mail_server, sessions, sign_in_requests
 from portal.clients import SharingClient
@@ -26,21 +26,6 @@ SEPARATORS = re.compile(r"[\s\-‐‑‒–—]")
 CODE = re.compile(r"[0-9]{6}")
 
 
-async def _rings(request: Request) -> Rings:
-    rings: Rings = request.app.state.rings
-    return rings
-
-
-async def _sharing(request: Request) -> SharingClient:
-    sharing: SharingClient = request.app.state.sharing
-    return sharing
-
-
-async def _signer(request: Request) -> Signer:
-    signer: Signer = request.app.state.signer
-    return signer
-
-
 def _six_digits(text: str) -> str:
     """Spaces and dashes are welcome. Raises ValueError for what cannot be a code, which costs no try."""
     code = SEPARATORS.sub("", text)
@@ -49,9 +34,9 @@ def _six_digits(text: str) -> str:
     return code
 
 
-OurRings = Annotated[Rings, Depends(_rings)]
-Sharing = Annotated[SharingClient, Depends(_sharing)]
-OurSigner = Annotated[Signer, Depends(_signer)]
+OurRings = Annotated[Rings, kept("rings")]
+Sharing = Annotated[SharingClient, kept("sharing")]
+OurSigner = Annotated[Signer, kept("signer")]
 router = APIRouter(dependencies=[Depends(caller("web"))])
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from common.contracts.invoice_lists import MOST_PICKED, InvoiceList, View
 from common.crypto import KeyRing
 from common.errors import NotFound, ServiceError
-from common.http import CurrentProvider, Db, Now, caller
+from common.http import CurrentProvider, Db, Now, caller, kept
 from common.identity import CallerIdentity, ProviderIdentity
 from common.mongo import Database
 from sharing import contacts, invitations, merges, share_views, shares, store
@@ -29,17 +29,12 @@ from sharing.shares import Outcome, Terms
 router = APIRouter(prefix="/internal")
 
 
-async def _ring(request: Request) -> KeyRing:
-    ring: KeyRing = request.app.state.event_seal
-    return ring
-
-
 async def _time_zone(request: Request) -> str:
     settings: Settings = request.app.state.settings
     return settings.default_time_zone
 
 
-Ring = Annotated[KeyRing, Depends(_ring)]
+Ring = Annotated[KeyRing, kept("event_seal")]
 DefaultTimeZone = Annotated[str, Depends(_time_zone)]
 Portal = Annotated[CallerIdentity, Depends(caller("portal"))]
 Page = Annotated[int, Query(ge=1, le=1_000_000)]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from common.http import CurrentClient, Db, Now
+from common.http import CurrentClient, Db, Now, kept
 from common.identity import Signer
 from sharing import client_views, invitations
 from sharing.api import DefaultTimeZone, Page, Search, wanted_list
@@ -20,12 +20,7 @@ router = APIRouter(prefix="/internal")
 ClientView = Literal["to_pay", "overdue", "paid", "all"]
 
 
-async def _signer(request: Request) -> Signer:
-    signer: Signer = request.app.state.signer
-    return signer
-
-
-Signing = Annotated[Signer, Depends(_signer)]
+Signing = Annotated[Signer, kept("signer")]
 ContactChoice = Annotated[str | None, Query(max_length=100)]
 
 

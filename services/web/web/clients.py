@@ -13,10 +13,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, Request
-
 from common.errors import NotFound
-from common.http import ServiceClient
+from common.http import ServiceClient, kept
 from web.client_models import (
     Download,
     Home,
@@ -73,12 +71,7 @@ class Services:
         await asyncio.gather(*(client.aclose() for client in self._all))
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-Behind = Annotated[Services, Depends(_services)]
+Behind = Annotated[Services, kept("services")]
 """The services behind a page, as a parameter of its function."""
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from common.admin import FromOperator
-from common.http import Db
+from common.http import Db, kept
 from xero_gateway import budget_store, store
 from xero_gateway.call_limits import PER_MINUTE
 from xero_gateway.settings import Settings
@@ -66,10 +66,13 @@ class Progress(BaseModel):
 
 @router.get("/budgets")
 async def list_budgets(
-    _operator: FromOperator, db: Db, request: Request, after: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 200
+    _operator: FromOperator,
+    db: Db,
+    settings: Annotated[Settings, kept("settings")],
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> BudgetRows:
     """A page of the organisations whose Xero was ever asked, by id."""
-    settings: Settings = request.app.state.settings
     found = await budget_store.list_budgets(db, after, limit)
     names = await store.list_names(db, [row["_id"] for row in found])
     rows = [_budget(row, names.get(row["_id"], ""), settings.xero_calls_a_day) for row in found]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from common.contracts.invoice_lists import MOST_PICKED, Chosen, InvoiceList, View, list_as_client, list_invoices
 from common.contracts.xero_gateway import Invoice, Standing
 from common.errors import NotFound, Unavailable
-from common.http import CurrentPdf, CurrentProvider, Db, Now
+from common.http import CurrentPdf, CurrentProvider, Db, Now, kept
 from common.logging import get_logger
 from xero_gateway import organisations, pdfs, store
 from xero_gateway.budget import Budget
@@ -33,30 +33,10 @@ Page = Annotated[int, Query(ge=1, le=1_000_000)]
 Search = Annotated[str, Query(max_length=LONGEST_SEARCH)]
 
 
-async def _xero(request: Request) -> Xero:
-    xero: Xero = request.app.state.xero
-    return xero
-
-
-async def _invoice_reader(request: Request) -> InvoiceReader:
-    reader: InvoiceReader = request.app.state.invoice_reader
-    return reader
-
-
-async def _budget(request: Request) -> Budget:
-    budget: Budget = request.app.state.budget
-    return budget
-
-
-async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-XeroOf = Annotated[Xero, Depends(_xero)]
-BudgetOf = Annotated[Budget, Depends(_budget)]
-InvoicesOf = Annotated[InvoiceReader, Depends(_invoice_reader)]
-SettingsOf = Annotated[Settings, Depends(_settings)]
+XeroOf = Annotated[Xero, kept("xero")]
+BudgetOf = Annotated[Budget, kept("budget")]
+InvoicesOf = Annotated[InvoiceReader, kept("invoice_reader")]
+SettingsOf = Annotated[Settings, kept("settings")]
 
 
 async def _chosen(
