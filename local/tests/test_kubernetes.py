@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import json
 import re
 import shutil
@@ -134,7 +136,7 @@ def test_every_service_is_there_twice_and_cannot_do_more_than_serve(manifests: d
         name, spec = deployment["metadata"]["name"], deployment["spec"]
         service = name.removesuffix("-worker")
         pod, (container,) = spec["template"]["spec"], spec["template"]["spec"]["containers"]
-        assert spec["replicas"] == 2
+        assert spec.get("replicas") == (2 if overlay == "local" else None)  # which a release must not undo
         assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
         assert pod["serviceAccountName"] == name
         assert pod["securityContext"]["runAsNonRoot"]
@@ -173,10 +175,58 @@ def test_a_pod_has_the_time_to_end_what_it_began(manifests: dict[str, list[dict[
         assert "DRAIN_SECONDS" in told_by(pod["containers"][0]) or told_by(pod["containers"][0])["RUN_API"] == "false"
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_gateway_has_the_time_to_answer_what_it_began(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    pod = of_kind(manifests[overlay], "Deployment")["gateway"]["spec"]["template"]["spec"]
+    grace = float(told_by(pod["containers"][0])["GRACE_PERIOD"].removesuffix("s"))
+    _sleep, waiting = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    caddyfile = (ROOT / "deploy" / "gateway" / "Caddyfile").read_text()
+    answering = re.search(r"response_header_timeout (\d+)s", caddyfile)
+    assert answering
+    assert "grace_period {$GRACE_PERIOD:" in caddyfile
+    assert float(answering[1]) <= grace < pod["terminationGracePeriodSeconds"] - float(waiting)
+
+
+def test_the_stores_keep_closed_what_fs_group_would_open(manifests: dict[str, list[dict[str, Any]]]) -> None:
+    """The kubelet gives a secret's files to fsGroup, whatever their mode, and a claim's at every start of a pod: mongod refuses such a key
+    file, and Erlang such a cookie."""
+    mongo, rabbitmq = (of_kind(manifests["local"], "StatefulSet")[name]["spec"]["template"]["spec"] for name in ("mongo", "rabbitmq"))
+    kinds = {volume["name"]: set(volume) - {"name"} for volume in mongo["volumes"]}
+    copying, mongod = mongo["initContainers"][0], mongo["containers"][0]
+    (key_file,) = (mount for mount in mongod["volumeMounts"] if mount["mountPath"] == "/keys")
+    assert mongod["args"][mongod["args"].index("--keyFile") + 1] == "/keys/keyfile"
+    assert kinds[key_file["name"]] == {"emptyDir"}
+    assert {mount["name"]: mount["mountPath"] for mount in copying["volumeMounts"]} == {"secret": "/secret", key_file["name"]: "/keys"}
+    assert copying["command"] == ["install", "--mode", "0400", "/secret/keyfile", "/keys/keyfile"]
+    assert rabbitmq["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pod_security_admits_every_pod(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    """By the profile `restricted`, which production enforces; the operators' pods too, with what stands here laid over their own."""
+    found = manifests[overlay]
+    pods = [each["spec"]["template"]["spec"] for kind in ("Deployment", "StatefulSet", "Job") for each in of_kind(found, kind).values()]
+    pods += [each["spec"]["jobTemplate"]["spec"]["template"]["spec"] for each in of_kind(found, "CronJob").values()]
+    for pod in pods:
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert set(container["securityContext"]["capabilities"].get("add", [])) <= {"NET_BIND_SERVICE"}
+    if overlay == "production":
+        pods.append(of_kind(found, "MongoDBCommunity")["mongo"]["spec"]["statefulSet"]["spec"]["template"]["spec"])
+        made_by_the_operator = {"mongod", "mongodb-agent", "mongod-posthook", "mongodb-agent-readinessprobe"}
+        assert {container["name"] for container in [*pods[-1]["containers"], *pods[-1]["initContainers"]]} == made_by_the_operator
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+
+
 def test_every_deployment_of_ours_is_scaled_by_one_thing_that_is_measured(manifests: dict[str, list[dict[str, Any]]]) -> None:
     found = manifests["production"]
     by_cpu, by_backlog = of_kind(found, "HorizontalPodAutoscaler"), of_kind(found, "ScaledObject")
     assert all(each["spec"]["scaleTargetRef"]["name"] == name for name, each in (by_cpu | by_backlog).items())
+    assert {each["spec"].get("minReplicas", each["spec"].get("minReplicaCount")) for each in (by_cpu | by_backlog).values()} == {2}
     for service in SERVICES:
         for deployment in deployments_of(found, service):
             name = deployment["metadata"]["name"]
@@ -202,6 +252,60 @@ def test_every_secret_a_service_mounts_is_made(manifests: dict[str, list[dict[st
             (source,) = deployment["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
             assert {item["key"] for item in source["secret"]["items"]} == made[f"{name}-keys"]
             assert name not in SERVICES_ON_THE_BUS or {"mongo_url", "rabbitmq_url"} < made[f"{name}-keys"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_starts_with_the_settings_it_is_given(
+    manifests: dict[str, list[dict[str, Any]]], overlay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = manifests[overlay]
+    (settings,) = (each["data"] for name, each in of_kind(found, "ConfigMap").items() if name.startswith("settings-"))
+    for name in SERVICES:
+        for deployment in deployments_of(found, name):
+            (source,) = deployment["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+            folder = tmp_path / deployment["metadata"]["name"]
+            folder.mkdir()
+            for item in (each for each in source["secret"]["items"] if each["path"].startswith("secrets/")):
+                (folder / item["key"]).write_text(kept_as(found, source["secret"]["name"], item["key"]))
+            with monkeypatch.context() as environment:
+                for key, value in {**settings, **told_by(deployment["spec"]["template"]["spec"]["containers"][0])}.items():
+                    environment.setenv(key, value)
+                environment.setenv("SECRETS_DIR", str(folder))
+                given = importlib.import_module(f"{name.replace('-', '_')}.settings").Settings()
+            assert given.environment == ("production" if overlay == "production" else "development")
+            assert bool(given.mongo_url and given.rabbitmq_url) == (name in SERVICES_ON_THE_BUS)
+
+
+def kept_as(found: list[dict[str, Any]], secret: str, key: str) -> str:
+    """A secret's value; where it comes from outside, a word that stands for it."""
+    made = of_kind(found, "Secret").get(secret)
+    return base64.b64decode(made["data"][key]).decode() if made else f"from outside: {key}"
+
+
+def test_every_secret_from_outside_is_a_file_of_the_installation_or_named_in_the_guide(
+    manifests: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    make_files(tmp_path, mongo="mongo-svc:27017", rabbitmq="rabbitmq:5672", replica_set="mongo")
+    files = {
+        (path.relative_to(tmp_path).parts[0], "-".join(path.relative_to(tmp_path).parts[1:]).removeprefix("secrets-"))
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    guide = (ROOT / "docs" / "operating.md").read_text().partition("### In production")[2].partition("\n### ")[0]
+    for name, secret in of_kind(manifests["production"], "ExternalSecret").items():
+        assert secret["spec"]["target"]["name"] == name
+        for row in secret["spec"]["data"]:
+            kept, named = row["remoteRef"]["key"].removeprefix("client-invoices/"), row["remoteRef"]["property"]
+            by_hand = f"`{named}`" in guide or (kept == "mongo" and named in SERVICES_ON_THE_BUS)
+            assert (kept, named) in files or by_hand, (kept, named)
+    users = of_kind(manifests["production"], "MongoDBCommunity")["mongo"]["spec"]["users"]
+    assert {user["passwordSecretRef"]["name"] for user in users} == {f"mongo-{name}" for name in SERVICES_ON_THE_BUS}
+
+
+def test_a_release_can_declare_its_topology_before_its_pods(manifests: dict[str, list[dict[str, Any]]]) -> None:
+    for found in manifests.values():
+        step = {each["kind"] for each in found if each["metadata"].get("labels", {}).get("step") == "broker-setup"}
+        assert step == {"Job", "ConfigMap"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
