@@ -55,6 +55,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
 class Gateway:
     """A running gateway: its address, which upstream has which port, and its log."""
 
+    process: subprocess.Popen[bytes]
+
     def __init__(self, folder: Path) -> None:
         self.port, *ports = free_ports(4)
         self.ports = dict(zip(UPSTREAMS, ports, strict=True))
@@ -97,6 +99,7 @@ def running(gateway: Gateway, **told: str) -> Iterator[Gateway]:
     command = ["caddy", "run", "--config", str(ROOT / "deploy" / "gateway" / "Caddyfile"), "--adapter", "caddyfile"]
     with echoing(gateway.ports["WEB_UPSTREAM"]), echoing(gateway.ports["XERO_GATEWAY_UPSTREAM"]), gateway.log.open("ab") as log:
         caddy = subprocess.Popen(command, env=gateway.environment | told, stdout=log, stderr=log)
+        gateway.process = caddy
         while not listens(gateway.port):
             assert caddy.poll() is None, gateway.log.read_text()
             time.sleep(0.05)
@@ -245,3 +248,13 @@ def test_a_request_is_one_line_with_the_reference_people_are_shown(gateway: Gate
     assert line["status"] == 200
     assert line["resp_headers"]["X-Correlation-Id"] == [CORRELATION]
     assert {name.lower() for name in line["resp_headers"]} & {"set-cookie", "location"} == set()
+
+
+def test_a_gateway_that_is_told_to_end_serves_on_and_asks_for_connections_to_be_closed(tmp_path: Path) -> None:
+    with running(Gateway(tmp_path), DRAIN="600s") as gateway:
+        assert "connection" not in gateway.client.get("/invoices").raise_for_status().headers
+        gateway.process.terminate()
+        while gateway.client.get("/invoices").raise_for_status().headers.get("connection") != "close":
+            time.sleep(0.05)
+        assert gateway.reached("/webhooks/xero", "POST")[0] == "XERO_GATEWAY_UPSTREAM"
+        gateway.process.kill()

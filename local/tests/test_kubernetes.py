@@ -178,13 +178,15 @@ def test_a_pod_has_the_time_to_end_what_it_began(manifests: dict[str, list[dict[
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_gateway_has_the_time_to_answer_what_it_began(manifests: dict[str, list[dict[str, Any]]], overlay: str) -> None:
     pod = of_kind(manifests[overlay], "Deployment")["gateway"]["spec"]["template"]["spec"]
-    grace = float(told_by(pod["containers"][0])["GRACE_PERIOD"].removesuffix("s"))
-    _sleep, waiting = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    told = told_by(pod["containers"][0])
+    draining, grace = (float(told[name].removesuffix("s")) for name in ("DRAIN", "GRACE_PERIOD"))
     caddyfile = (ROOT / "deploy" / "gateway" / "Caddyfile").read_text()
     answering = re.search(r"response_header_timeout (\d+)s", caddyfile)
     assert answering
+    assert "shutdown_delay {$DRAIN:" in caddyfile
     assert "grace_period {$GRACE_PERIOD:" in caddyfile
-    assert float(answering[1]) <= grace < pod["terminationGracePeriodSeconds"] - float(waiting)
+    assert draining > 4
+    assert float(answering[1]) <= grace < pod["terminationGracePeriodSeconds"] - draining
 
 
 def test_the_stores_keep_closed_what_fs_group_would_open(manifests: dict[str, list[dict[str, Any]]]) -> None:
