@@ -73,11 +73,11 @@ class Worker:
         measured = Often(MEASURE_SECONDS)
         while not db.stopping:
             try:
-                while await handle_pending(db, self._handlers):
-                    pass
-                if measured.is_due():
+                if measured.is_due():  # between two batches, so that a backlog is seen while it is worked off
                     INBOX_WAITING.set(await db.collection(INBOX).count({"state": "pending"}))
                     INBOX_PARKED.set(await db.collection(INBOX).count({"state": "parked"}))
+                if await handle_pending(db, self._handlers):
+                    continue
             except DatabaseUnavailable:
                 await asyncio.sleep(1)
             await db.changed(within=POLL_SECONDS)

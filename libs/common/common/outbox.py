@@ -11,7 +11,7 @@ from common.bus import Bus
 from common.events import CONTENT_TYPE
 from common.logging import get_logger
 from common.mongo import OUTBOX, Database, DatabaseUnavailable, Document, Index
-from common.telemetry import EVENTS_PUBLISHED, EVENTS_RETURNED, MEASURE_SECONDS, OUTBOX_WAITING, Often
+from common.telemetry import EVENTS_PUBLISHED, EVENTS_RETURNED, MEASURE_SECONDS, OUTBOX_LAG, OUTBOX_WAITING, Often
 
 BATCH = 100
 LEASE_SECONDS = 15.0
@@ -24,7 +24,7 @@ INDEXES = {
     OUTBOX: [
         claims.INDEX,
         Index(("finished_at", 1), expire_after=KEPT_SECONDS),
-        Index(("state", 1), ("created_at", 1)),  # what waits is counted after every batch, beside a week of what was sent
+        Index(("state", 1), ("created_at", 1)),  # what waits is counted every few seconds, beside a week of what was sent
         Index(("type", 1), ("created_at", 1)),
         Index(("about", 1), where={"about": {"$exists": True}}),
     ]
@@ -44,13 +44,21 @@ class Relay:
         measured = Often(MEASURE_SECONDS)
         while not db.stopping:
             try:
-                while await publish_pending(db, self._bus):
-                    pass
                 if measured.is_due():
-                    OUTBOX_WAITING.set(await db.collection(OUTBOX).count({"state": "pending"}))
+                    await measure(db)
+                if await publish_pending(db, self._bus):
+                    continue
             except DatabaseUnavailable:
                 await asyncio.sleep(1)
             await db.changed(within=POLL_SECONDS)
+
+
+async def measure(db: Database) -> None:
+    """Tells how many events wait, and for how long: under load some always do, so only their age tells of trouble."""
+    waiting: Document = {"state": "pending"}
+    OUTBOX_WAITING.set(await db.collection(OUTBOX).count(waiting))
+    oldest = await db.collection(OUTBOX).find(waiting, sort=[("created_at", 1)], limit=1, projection={"created_at": 1})
+    OUTBOX_LAG.set(max(0.0, (await db.now() - oldest[0]["created_at"]).total_seconds()) if oldest else 0.0)
 
 
 async def publish_pending(db: Database, bus: Bus) -> int:

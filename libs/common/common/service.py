@@ -139,8 +139,10 @@ class Runtime:
             task.cancel()
 
     async def _relaying(self, relay: outbox.Relay, bus: Bus, db: Database) -> None:
-        await bus.connect_publisher()
-        await relay.run(db)
+        """The relay measures what waits although there is no broker to connect to."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bus.connect_publisher())
+            await relay.run(db)
 
     async def _prepared(self, db: Database) -> None:
         async with asyncio.timeout(STARTING_SECONDS):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from itertools import product
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -16,11 +18,19 @@ EVENTS_RETURNED = Counter("events_returned_total", "Events the broker could rout
 EVENTS_STORED = Counter("events_stored_total", "Events stored in the inbox", ["outcome"])
 EVENTS_HANDLED = Counter("events_handled_total", "Handler runs", ["type", "outcome"])
 OUTBOX_WAITING = Gauge("outbox_waiting", "Events not yet confirmed by the broker")
+OUTBOX_LAG = Gauge("outbox_lag_seconds", "How long the oldest event not yet confirmed has waited; 0 when none waits")
 INBOX_WAITING = Gauge("inbox_waiting", "Events stored and not yet handled")
 INBOX_PARKED = Gauge("inbox_parked", "Events set aside after their last attempt; list and replay them")
 ERASURES_WAITING = Gauge("erasures_waiting", "Providers and organisations that left and whose erasure has passes to come")
 TRANSACTION_RETRIES = Counter("mongo_transaction_retries_total", "Transactions run again", ["part"])
 KEYS_HELD = Gauge("ring_keys_held", "Keys of rings as this process read them at its start; 1 each", ["ring", "key", "state"])
+
+
+def from_zero(counter: Counter, *choices: Iterable[str]) -> Counter:
+    """The counter, telling 0 for every combination of these values of its labels: Prometheus sees no increase in what was not there."""
+    for values in product(*choices):
+        counter.labels(*values)
+    return counter
 
 
 class Often:

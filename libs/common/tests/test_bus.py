@@ -19,6 +19,7 @@ from common.claims import IMMEDIATELY
 from common.events import EventData, Handlers
 from common.ids import new_id
 from common.mongo import INBOX, OUTBOX, Database, Index, Tx
+from common.telemetry import INBOX_WAITING, OUTBOX_LAG, OUTBOX_WAITING
 
 
 class Happened(EventData, type="left.thing.happened.v1"):
@@ -275,6 +276,45 @@ async def test_without_the_topology_nothing_is_published_and_nothing_lost(toy: T
     waiting.cancel()
     await sender.close()
     assert await toy.left.collection(OUTBOX).count({"state": "pending"}) == 1
+
+
+async def test_what_waits_is_measured_although_the_broker_was_never_there(toy: Toy) -> None:
+    await toy.emit("kept", "too")
+    an_hour_ago = {"$dateSubtract": {"startDate": "$created_at", "unit": "hour", "amount": 1}}
+    await toy.left.collection(OUTBOX).update_one({"subject": "kept"}, [{"$set": {"created_at": an_hour_ago}}])
+    relaying = asyncio.create_task(outbox.Relay(Bus(toy.url("left"), "left")).run(toy.left))
+    try:
+        await eventually(_two_wait_for_an_hour, "what waits is told")
+    finally:
+        relaying.cancel()
+    await toy.left.collection(OUTBOX).delete_many({})
+    await outbox.measure(toy.left)
+    assert (OUTBOX_WAITING._value.get(), OUTBOX_LAG._value.get()) == (0, 0)
+
+
+async def _two_wait_for_an_hour() -> bool:
+    return bool(OUTBOX_WAITING._value.get() == 2 and OUTBOX_LAG._value.get() >= 3600)
+
+
+async def test_a_backlog_is_measured_while_it_is_worked_off(toy: Toy) -> None:
+    """Workers are added by what waits, so it must be told before it is done."""
+    for number in range(3):
+        await _store(toy, f"a{number}")
+    told: list[float] = []
+
+    async def look(tx: Tx, event: Any) -> None:
+        told.append(INBOX_WAITING._value.get())
+
+    working = asyncio.create_task(inbox.Worker({Happened: look}).run(toy.right))
+    try:
+        await eventually(lambda: _all_told(told), "three were handled")
+        assert told[0] == 3
+    finally:
+        working.cancel()
+
+
+async def _all_told(told: list[float]) -> bool:
+    return len(told) >= 3
 
 
 async def test_everything_goes_on_after_the_broker_closed_all_connections(toy: Toy) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from common.claims import IMMEDIATELY
+from common.clock import utc_now
 from common.ids import new_id
+from common.mongo import OUTBOX, Database
 
 PROGRAM = """
 import asyncio, os, sys
@@ -173,16 +176,21 @@ async def test_a_loop_that_fails_ends_the_process_with_an_error(
         assert b"the loop broke" in output
 
 
-async def test_a_service_is_not_ready_before_the_topology_exists(
+async def test_a_service_is_not_ready_before_the_topology_exists_and_tells_what_waits(
     keys: Path, tmp_path: Path, http: httpx.AsyncClient, mongo_url: str, rabbitmq: Any
 ) -> None:
-    vhost = new_id("empty")
+    vhost, name = new_id("empty"), f"test-{new_id('t')}"
+    db = Database(mongo_url, "toy", name)
+    row = {"_id": new_id("evt"), "type": "toy.thing.happened.v1", "body": "{}", "state": "pending", "attempts": 0, "reported": 0}
+    await db.collection(OUTBOX).insert_one({**row, "due_at": IMMEDIATELY, "created_at": utc_now()})
+    db.close()
     async with httpx.AsyncClient(base_url=rabbitmq.management_url, auth=rabbitmq.admin) as management:
         (await management.put(f"/api/vhosts/{vhost}")).raise_for_status()
-        where = {"MONGO_URL": mongo_url, "MONGO_DATABASE": f"test-{new_id('t')}", "RABBITMQ_URL": rabbitmq.amqp_url(vhost=vhost)}
+        where = {"MONGO_URL": mongo_url, "MONGO_DATABASE": name, "RABBITMQ_URL": rabbitmq.amqp_url(vhost=vhost)}
         async with toy_service(keys, tmp_path, **where) as toy:
             faults = await _faults(http, toy)
             assert "the broker's topology was not seen yet" in faults
+            await _eventual_metric(http, toy, "outbox_waiting 1.0")
             exchange = {"type": "topic", "durable": True}
             (await management.put(f"/api/exchanges/{vhost}/events", json=exchange)).raise_for_status()
             assert (await toy.ready(http)).json() == {"ready": True, "faults": []}
@@ -196,6 +204,14 @@ async def _eventual_faults(http: httpx.AsyncClient, toy: Process) -> list[str]:
             return faults
         await asyncio.sleep(0.1)
     raise AssertionError("always ready")
+
+
+async def _eventual_metric(http: httpx.AsyncClient, toy: Process, line: str) -> None:
+    for _ in range(300):
+        if line in (await http.get(f"{toy.health}/metrics")).text.splitlines():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"never told: {line}")
 
 
 async def _faults(http: httpx.AsyncClient, toy: Process) -> list[str]:
