@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, TokenSet, TokensUse
+from auth.models import Connection, Identity, Organisation, Provider, Session, SignIn, State, TokenSet, TokensUse
 from common.ids import new_id
 from common.mongo import Document, Index, Reader, Tx
 
@@ -361,6 +361,10 @@ async def list_organisation_ids(reader: Reader, after: str, limit: int) -> list[
 async def count_connected(reader: Reader) -> int:
     """The organisations Xero counts as connected to our app: one that only needs a new sign-in still is."""
     return int(await reader.collection(ORGANISATIONS).count({"state": {"$in": ["connected", "needs_reauth"]}}))
+
+
+async def count_in_state(reader: Reader, state: State) -> int:
+    return int(await reader.collection(ORGANISATIONS).count({"state": state}))
 
 
 async def open_organisation(tx: Tx, id: str, tenant_id: str, name: str) -> Organisation:

@@ -29,6 +29,7 @@ from common.deadlines import deadline, remaining
 from common.errors import NotFound
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable, Document, Tx
+from common.telemetry import from_zero
 
 REFRESH_SECONDS = 40.0
 WAIT_SECONDS = 7.0
@@ -38,6 +39,9 @@ REFUSED_AGAIN_SECONDS = 0.5
 T = TypeVar("T")
 log = get_logger()
 UNREADABLE = Counter("vault_unreadable_total", "Sealed tokens that could not be opened; look at the ring")
+REFRESHES = from_zero(
+    Counter("xero_refreshes_total", "Refreshes of tokens by what became of them", ["outcome"]), ("refreshed", "refused", "failed")
+)
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,8 @@ class Tokens:
         self._running.pop(token_set_id, None)
         error = None if task.cancelled() else task.exception()
         if error:
+            if not isinstance(error, Dead):
+                REFRESHES.labels("failed").inc()
             log.warning("xero.not_refreshed", grant_id=token_set_id, reason=type(error).__name__)
 
     async def _refresh(self, db: Database, token_set: TokenSet) -> None:
@@ -179,6 +185,7 @@ class Tokens:
             tokens = await self._granted(db, token_set, refresh)
         except GrantRefused:
             if await db.transact(connections.lose_grant, token_set, fence, utc_now()):
+                REFRESHES.labels("refused").inc()
                 log.warning("xero.grant_refused", grant_id=token_set.id, generation=token_set.generation)
                 raise Dead from None
         except BaseException:
@@ -223,6 +230,7 @@ class Tokens:
                 if remaining(REFRESH_SECONDS) < 1:
                     raise
                 await asyncio.sleep(SAVE_AGAIN_SECONDS)
+        REFRESHES.labels("refreshed").inc()
         log.info("xero.refreshed" if kept else "xero.refresh_overtaken", grant_id=token_set.id, generation=generation)
 
     def _sealed(self, token: SecretStr, token_set: TokenSet, field: vault.Field, generation: int) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import httpx
 import pytest
 
 from auth import connections, store
+from auth.auditor import ORGANISATIONS, Auditor
 from auth.main import create_app
 from auth.models import TokenSet
 from auth.refresher import Refresher
 from auth.settings import Settings
 from auth.testing import KOWHAI, KOWHAI_ID, MERE, PIKE, PIKE_ID, TANE, Browser, PretendXero
+from auth.tokens import REFRESHES
 from common.clock import utc_now
 from common.contracts.auth import (
     OrganisationConnected,
@@ -114,6 +116,27 @@ async def test_a_lost_answer_is_asked_for_again_with_the_old_token(browser: Brow
     assert (answer.status_code, answer.json()["code"]) == (503, "xero_unavailable")
     assert (await access(auth)).json()["grant"].endswith(".2")
     assert await auth.published(OrganisationNeedsReauth) == []
+
+
+async def test_what_becomes_of_refreshes_is_counted_and_so_are_organisations(
+    browser: Browser, colleague: Browser, auth: Harness, xero: PretendXero
+) -> None:
+    def counted() -> list[float]:
+        return [REFRESHES.labels(outcome)._value.get() for outcome in ("refreshed", "refused", "failed")]
+
+    before = counted()
+    await browser.sign_in(MERE, KOWHAI, PIKE)
+    for lie, status in (({}, 200), ({"error": "invalid_client"}, 503)):
+        await age(auth, minutes=31)
+        xero.lie = dict(lie)
+        assert (await access(auth)).status_code == status
+    xero.lie = {}
+    xero.forget_grants()
+    assert (await access(auth)).status_code == 409
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 1, 1]
+    await colleague.sign_in(TANE)
+    await Auditor().look(auth.db)
+    assert [ORGANISATIONS.labels(state)._value.get() for state in ("connected", "needs_reauth")] == [1, 1]
 
 
 AWAY = [{"away": True}, {"html": 400}, {"html": 200}, {"error": "invalid_client"}, {"error": "temporarily_unavailable"}]

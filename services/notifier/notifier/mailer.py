@@ -16,7 +16,7 @@ from aiosmtplib import (
     SMTPResponseException,
     SMTPSenderRefused,
 )
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from common import claims
 from common.clock import utc_now
@@ -39,6 +39,8 @@ PROBE_SECONDS = 15.0
 UNWRITABLE = "it could not be written"
 MOST_SURPRISES = 5
 MAILS_WAITING = Gauge("mails_waiting", "Mails queued and not yet handed to the mail server")
+SERVER_FAILING = Gauge("mail_server_failing_seconds", "How long the mail server has taken no mail of anybody's; 0 while it does")
+FAULTS = Counter("mail_faults_total", "Mails that could not be written or sent for a fault that is ours; look at the ring event-seal")
 
 log = get_logger()
 
@@ -73,13 +75,18 @@ class Mailer:
     async def _watch(self, db: Database) -> None:
         while not db.stopping:
             with suppress(DatabaseUnavailable):
-                MAILS_WAITING.set(await store.count_waiting(db))
+                await self.measure(db)
                 await self.probe(db)
             await db.rest(PROBE_SECONDS)
 
+    async def measure(self, db: Database) -> None:
+        MAILS_WAITING.set(await store.count_waiting(db))
+        since = await store.find_failing_since(db)
+        SERVER_FAILING.set((await db.now() - since).total_seconds() if since else 0.0)
+
     async def probe(self, db: Database) -> None:
         """Looks whether a mail server that failed takes mails again, for when there is nothing left to try."""
-        if not await store.is_failing(db):
+        if not await store.find_failing_since(db):
             return
         with deadline(SEND_SECONDS):
             try:
@@ -121,14 +128,17 @@ class Mailer:
             except Never as reason:
                 log.warning("mail.failed", mail_id=mail.id, kind=mail.kind, reason=str(reason))
                 await db.transact(mails.mark_failed, row, mail, str(reason), utc_now())
+                mails.ENDED.labels("failed").inc()
             except (claims.LeaseLost, DatabaseUnavailable):
                 raise
             except Exception as error:  # whatever it is, it must not stop the other mails; it may hold a secret: its type alone is told
+                FAULTS.inc()
                 log.error("mail.cannot_be_sent", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
                 await self._put_aside(db, row, mail, type(error).__name__)
             else:
                 log.info("mail.sent" if sent else "mail.expired", mail_id=mail.id, kind=mail.kind, attempts=row["attempts"])
                 await db.transact(mails.mark_sent if sent else mails.mark_expired, row, mail, utc_now())
+                mails.ENDED.labels("sent" if sent else "expired").inc()
 
     async def _put_aside(self, db: Database, row: Document, mail: Mail, reason: str) -> None:
         """What nobody foresaw may pass: tried again like the others, until it has happened to this mail too often."""
@@ -137,6 +147,7 @@ class Mailer:
             await store.postpone_mail(db, row, backoff(mail.kind, row["attempts"]), reason, surprises=surprises)
         else:
             await db.transact(mails.mark_failed, row, mail, UNWRITABLE, utc_now())
+            mails.ENDED.labels("failed").inc()
 
     async def _try(self, db: Database, row: Document, mail: Mail) -> bool:
         """Hands the mail over; False when its time is over. Raises NotNow, Never, and LeaseLost when it was dropped meanwhile.
@@ -166,9 +177,11 @@ class Mailer:
             message.as_bytes()
             return message
         except KeyMissing as error:  # the ring here is behind the one it was sealed with; a restart with the right one sends it
+            FAULTS.inc()
             log.error("mail.key_missing", mail_id=mail.id, kind=mail.kind, reason=str(error))
             raise NotNow(str(error)) from None
         except (Unreadable, ValueError) as error:  # the error may hold what was sealed: its type alone is told
+            FAULTS.inc()
             log.error("mail.cannot_be_written", mail_id=mail.id, kind=mail.kind, reason=type(error).__name__)
         raise Never(UNWRITABLE)
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from prometheus_client import Counter
+
 from common.contracts.auth import OrganisationNeedsReauth
 from common.contracts.notifier import EmailFailed, EmailSent
 from common.contracts.portal import SignInLinkRequested
 from common.contracts.sharing import ClientInvited
 from common.mongo import Database, Document, Tx
+from common.telemetry import from_zero
 from notifier import mail_server, store
 from notifier.models import About, Mail
+
+ENDED = from_zero(
+    Counter("mails_total", "Mails by what became of them; one that was sent may be returned later", ["outcome"]),
+    ("sent", "failed", "expired", "returned"),
+)
 
 INVITATION_SECONDS = 24 * 3600
 RECONNECT_SECONDS = 24 * 3600

@@ -81,6 +81,7 @@ class Desk:
             try:
                 for token in envelope.rcpt_tos:
                     if mail := await self._db.transact(mails.mark_returned, token, reason, utc_now()):
+                        mails.ENDED.labels("returned").inc()
                         log.warning("mail.returned", mail_id=mail.id, kind=mail.kind, reason=reason)
             except DatabaseUnavailable:
                 return "451 4.3.0 Try again later"

@@ -186,8 +186,10 @@ async def note_server_success(tx: Tx) -> Document | None:
     return await tx.collection(SERVER).find_one_and_update({"_id": SERVER_ID, **troubled}, stages)
 
 
-async def is_failing(reader: Reader) -> bool:
-    return await reader.collection(SERVER).find_one({"_id": SERVER_ID, "since": {"$ne": None}}) is not None
+async def find_failing_since(reader: Reader) -> datetime | None:
+    """Since when the mail server takes nothing; None while it does."""
+    found = await reader.collection(SERVER).find_one({"_id": SERVER_ID})
+    return found["since"] if found and found.get("since") else None
 
 
 async def forget_sender(db: Database, provider_id: str) -> None:

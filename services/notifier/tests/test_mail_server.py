@@ -8,7 +8,7 @@ from common.contracts.notifier import MailServerChanged
 from common.testing import Harness
 from inbox_simulator.faults import Mode
 from notifier import store
-from notifier.mailer import Mailer
+from notifier.mailer import SERVER_FAILING, Mailer
 from notifier.testing import Events
 
 
@@ -47,6 +47,19 @@ async def test_a_server_that_stays_away_is_told_once_and_its_return_too(
     await pass_time(notifier, 6)
     await mailer.send_due(notifier.db)
     assert await told(notifier) == [(1, True), (2, False)]
+
+
+async def test_how_long_it_fails_is_measured_until_it_is_well(notifier: Harness, events: Events, inbox: Any, mailer: Mailer) -> None:
+    await notifier.deliver(events.sign_in())
+    inbox.fails(Mode.DOWN)
+    await mailer.send_due(notifier.db)
+    await pass_time(notifier, 600)
+    await mailer.measure(notifier.db)
+    assert SERVER_FAILING._value.get() >= 600
+    inbox.fails(Mode.OK)
+    await mailer.send_due(notifier.db)
+    await mailer.measure(notifier.db)
+    assert SERVER_FAILING._value.get() == 0
 
 
 async def test_a_short_failure_troubles_nobody(notifier: Harness, events: Events, inbox: Any, mailer: Mailer) -> None:

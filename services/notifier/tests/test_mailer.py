@@ -13,8 +13,8 @@ from common.crypto import KeyRing
 from common.testing import ADDRESSES, Harness
 from inbox_simulator.faults import Mode
 from local.processes import free_ports
-from notifier import store
-from notifier.mailer import MOST_SURPRISES, Mailer, judged
+from notifier import mails, store
+from notifier.mailer import FAULTS, MOST_SURPRISES, Mailer, judged
 from notifier.main import create_app
 from notifier.settings import Settings
 from notifier.testing import YOU, Events, weather
@@ -42,6 +42,25 @@ async def test_a_mail_taken_is_told_to_sharing(notifier: Harness, events: Events
     row = await mail(notifier)
     assert row["state"] == "sent"
     assert "sealed" not in row
+
+
+async def test_what_becomes_of_mails_is_counted(notifier: Harness, events: Events, inbox: Any, send: Send) -> None:
+    def counted() -> list[float]:
+        ended = [mails.ENDED.labels(outcome)._value.get() for outcome in ("sent", "failed", "expired")]
+        return [*ended, FAULTS._value.get()]
+
+    before = counted()
+    await notifier.deliver(events.invited("shr_sent"))
+    await send()
+    inbox.fails(Mode.REJECT, 1)
+    await notifier.deliver(events.invited("shr_refused"))
+    await send()
+    await notifier.deliver(events.invited("shr_late"))
+    await notifier.db.collection("mails").update_one({"share_id": "shr_late"}, [{"$set": {"expires_at": "$$NOW"}}])
+    await send()
+    await notifier.deliver(events.invited("shr_strange", email="o hara@demo.example"))
+    await send()
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 1, 1, 1]
 
 
 async def test_sign_in_mails_are_told_to_nobody(notifier: Harness, events: Events, inbox: Any, send: Send) -> None:

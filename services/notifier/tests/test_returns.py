@@ -9,6 +9,7 @@ from aiosmtplib import SMTP, SMTPRecipientsRefused, SMTPSenderRefused
 from common.contracts.notifier import EmailFailed, EmailSent
 from common.testing import Harness, HarnessFactory
 from inbox_simulator.faults import Mode
+from notifier import mails
 from notifier.delivery_reports import reason_of
 from notifier.main import create_app
 from notifier.returns import Returns
@@ -92,8 +93,11 @@ async def test_a_mail_that_comes_back_is_told_with_its_reason_once(
     to = inbox.mails[0].mail_from
     assert to.endswith(f"@{DOMAIN}")
     assert dict(inbox.mails[0].headers)["From"] == "Client Invoices <mail@invoices.example>"
+    returned = mails.ENDED.labels("returned")
+    before = returned._value.get()
     for _ in range(2):
         await comes_back(post, to.upper(), a_report())
+    assert returned._value.get() == before + 1
     (told,) = await notifier.published(EmailFailed)
     assert (told.share_id, told.version, told.reason, told.returned) == ("shr_1", 4, "mailbox unknown", True)
     assert len(await notifier.published(EmailSent)) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from common.mongo import Database
 from common.testing import ORGANISATION, OTHER_ORGANISATION, HarnessFactory
-from xero_gateway.budget import APP_BLOCK, Budget
+from xero_gateway.budget import APP_BLOCK, DENIED, Budget
 from xero_gateway.budget_store import APP, BUDGETS, take_of_app
 from xero_gateway.call_limits import Denial, Patience, Told
 from xero_gateway.errors import XeroBusy, XeroUnavailable
@@ -47,6 +47,10 @@ async def row(db: Database, key: str = ORGANISATION) -> dict[str, Any]:
     found = await db.collection(BUDGETS).find_one({"_id": key})
     assert found is not None
     return found
+
+
+def denied(who: str, why: str) -> float:
+    return float(DENIED.labels(who, why)._value.get())
 
 
 async def time_passes(db: Database, seconds: float) -> None:
@@ -167,10 +171,12 @@ async def test_calls_xero_counted_and_we_did_not_are_believed(db: Database, repl
 
 async def test_the_days_last_tenth_is_for_people_and_background_looks_once_an_hour(db: Database, replicas: Any) -> None:
     await make(db, replicas[0], day_left=500)
+    before = denied("background", "day")
     with pytest.raises(XeroBusy) as busy:
         await make(db, replicas[1], WORK)
     assert busy.value.extra == {"limit": "day"}
     assert 3500 < (busy.value.retry_after or 0) <= 3600
+    assert denied("background", "day") == before + 1
     await make(db, replicas[1], PERSON, 3, day_left=499)
     await time_passes(db, 3601)
     await make(db, replicas[0], WORK, day_left=496)
@@ -187,11 +193,13 @@ async def test_the_days_last_tenth_is_for_people_and_background_looks_once_an_ho
 async def test_a_day_that_is_over_by_what_is_known_begins_anew(db: Database, replicas: Any) -> None:
     await make(db, replicas[0])
     await replicas[0].limited(db, ORGANISATION, "day", 7200)
+    before = denied("people", "day"), denied("background", "day")
     for patience in (PERSON, WORK):
         with pytest.raises(XeroBusy) as busy:
             await make(db, replicas[1], patience)
         assert busy.value.extra == {"limit": "day"}
         assert 7100 < (busy.value.retry_after or 0) <= 7200
+    assert (denied("people", "day"), denied("background", "day")) == (before[0] + 1, before[1] + 1)
     left = await replicas[1].calls_left(db, ORGANISATION)
     assert (left.day_left, left.paused) == (0, "day")
     await make(db, replicas[1], WORK, organisation=OTHER_ORGANISATION)
@@ -237,8 +245,10 @@ async def test_the_apps_minute_is_shared_by_all_organisations_and_processes(db: 
     assert not await take_of_app(db, 1000, people=False)
     assert await take_of_app(db, 1000, people=True)
     assert not await take_of_app(db, 1, people=True)
+    before = denied("people", "app")
     with pytest.raises(XeroBusy):
         await make(db, replicas[0], PERSON)
+    assert denied("people", "app") == before + 1
     await db.collection(BUDGETS).update_one({"_id": APP}, {"$inc": {f"taken.{place}.bucket": -14 for place in range(10)}})
     await make(db, replicas[0], PERSON, 3)
     assert (await row(db, APP))["taken"][-1]["calls"] == APP_BLOCK

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Histogram
 from common.ids import new_id
 from common.logging import get_logger
 from common.mongo import Database, DatabaseUnavailable
+from common.telemetry import from_zero
 from xero_gateway import budget_store
 from xero_gateway.call_limits import Asking, CallsLeft, Denial, Patience, Told
 from xero_gateway.errors import XeroBusy, XeroUnavailable
@@ -27,7 +28,11 @@ POLL_SECONDS = 0.1
 LEASE_SPARE_SECONDS = 5.0
 """Over the time a call may take: what is in flight longer belongs to a process that died."""
 
-DENIED = Counter("xero_calls_denied_total", "Calls our own budget did not allow at once", ["who", "why"])
+DENIED = from_zero(
+    Counter("xero_calls_denied_total", "Calls our own budget did not allow at once", ["who", "why"]),
+    ("people", "background"),
+    ("day", "app"),
+)
 WAITED = Histogram("xero_budget_wait_seconds", "Time a call waited for its turn", ["who"])
 log = get_logger()
 
@@ -56,7 +61,7 @@ class Budget:
         Raises XeroBusy when there is no turn within `patience.turn`, at once when that is certain, XeroUnavailable while the
         breaker is open, and DatabaseUnavailable. Everybody waits in line within the process, so only the first keeps asking.
         """
-        who, began = "people" if patience.people else "background", time.monotonic()
+        began = time.monotonic()
         key = new_id("xcl")
         queue = self._queues[organisation_id, patience.people]
         await _in_line(queue, patience.turn)
@@ -64,7 +69,7 @@ class Budget:
             at = await self._granted(db, organisation_id, key, patience, began + patience.turn)
         finally:
             queue.release()
-        WAITED.labels(who).observe(time.monotonic() - began)
+        WAITED.labels(_who(patience)).observe(time.monotonic() - began)
         call = Call(at)
         try:
             yield call
@@ -96,18 +101,23 @@ class Budget:
                 at: datetime = found["asked_at"]
                 return at
             denial = Denial.model_validate(found)
-            DENIED.labels("people" if patience.people else "background", denial.denied).inc()
+            DENIED.labels(_who(patience), denial.limit if denial.limit == "day" else denial.denied).inc()
             await _wait(denial, patience, until)
 
     async def _app_turn(self, db: Database, patience: Patience, until: float) -> None:
         while self._app_left <= 0 or time.monotonic() > self._app_until:
             if await budget_store.take_of_app(db, APP_BLOCK, people=patience.people):
                 self._app_left, self._app_until = APP_BLOCK, time.monotonic() + budget_store.BUCKET_SECONDS
-            elif time.monotonic() + 1 > until:
+                continue
+            DENIED.labels(_who(patience), "app").inc()
+            if time.monotonic() + 1 > until:
                 raise XeroBusy("The app's own limit at Xero is used up for now.", retry_after=5)
-            else:
-                await asyncio.sleep(1)
+            await asyncio.sleep(1)
         self._app_left -= 1
+
+
+def _who(patience: Patience) -> str:
+    return "people" if patience.people else "background"
 
 
 async def _in_line(queue: asyncio.Lock, seconds: float) -> None:
