@@ -139,6 +139,10 @@ class Album:
         for view in ("overdue", "open", "paid", "all"):
             await self.visit(page, f"{active}?view={view}", f"client-active-{view}")
         await self.visit(page, f"{active}?view=all&search=qqqq", "client-active-no-match")
+        await self.visit(page, f"{active}/timeline", "timeline")
+        await self.visit(page, f"{active}/timeline?kind=payments", "timeline-payments")
+        await self.visit(page, f"{base}/{self.numbers['C-041']['id']}/timeline", "timeline-empty")
+        await self.visit(page, "/me", "account")
         for name, number in SHARE_FORMS.items():
             await self.visit(page, f"{base}/{self.numbers[number]['id']}/share", f"share-{name}")
         await self.refused_form(page, f"{base}/{self.numbers['C-001']['id']}/share")

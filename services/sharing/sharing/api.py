@@ -13,11 +13,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from common.contracts.invoice_lists import MOST_PICKED, InvoiceList, View
 from common.crypto import KeyRing
-from common.errors import NotFound, ServiceError
+from common.errors import NotFound, ServiceError, Unprocessable
 from common.http import CurrentProvider, Db, Now, caller, kept
 from common.identity import CallerIdentity, ProviderIdentity
 from common.mongo import Database
-from sharing import contacts, invitations, merges, share_views, shares, store
+from sharing import contacts, invitations, merges, share_views, shares, store, timelines
 from sharing.contacts import SharedClients
 from sharing.errors import InvalidShareAddress
 from sharing.invitations import PressedInvitation
@@ -25,6 +25,8 @@ from sharing.models import Policy, Share
 from sharing.settings import Settings
 from sharing.share_views import AddressUse, ShareView, StoredInvoice, ViewingView
 from sharing.shares import Outcome, Terms
+from sharing.timeline_store import Place, VersionPlace
+from sharing.timelines import Kind, Timeline
 
 router = APIRouter(prefix="/internal")
 
@@ -32,6 +34,17 @@ router = APIRouter(prefix="/internal")
 async def _time_zone(request: Request) -> str:
     settings: Settings = request.app.state.settings
     return settings.default_time_zone
+
+
+async def _below(before: Annotated[str, Query(max_length=300)] = "") -> Place | None:
+    """A place in a timeline, as `next` named it."""
+    try:
+        below = Place.read(before) if before else None
+        if below:
+            VersionPlace.read(below)
+    except ValueError as error:
+        raise Unprocessable("That names no place in a timeline.") from error
+    return below
 
 
 Ring = Annotated[KeyRing, kept("event_seal")]
@@ -44,6 +57,8 @@ Typed = Annotated[str, StringConstraints(max_length=1000)]
 ShareIds = Annotated[list[Annotated[str, StringConstraints(max_length=40)]], Field(min_length=1, max_length=store.PAGE_SIZE)]
 SomeIds = Annotated[list[str] | None, Query(max_length=store.PAGE_SIZE)]
 MOST_ADDRESSES = 20
+MOST_ENTRIES = 500
+"""Of a timeline at once: a file is read in larger pieces than a page."""
 
 
 class NewShares(Policy):
@@ -298,6 +313,20 @@ async def show_stored_invoice(
 @router.get("/organisations/{organisation_id}/shares/{share_id}/viewings")
 async def list_viewings(organisation_id: str, share_id: str, provider: CurrentProvider, db: Db) -> Viewings:
     return Viewings(viewings=await share_views.list_viewings(db, provider, share_id))
+
+
+@router.get("/organisations/{organisation_id}/contacts/{contact_id}/timeline")
+async def show_timeline(
+    organisation_id: str,
+    contact_id: str,
+    provider: CurrentProvider,
+    db: Db,
+    kind: Kind | None = None,
+    below: Annotated[Place | None, Depends(_below)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES)] = store.PAGE_SIZE,
+) -> Timeline:
+    """Newest first; `next` of an answer is `before` of the following page. A foreign or unknown contact has nothing."""
+    return await timelines.show_timeline(db, provider.organisation_id, contact_id, kind, below, limit)
 
 
 # ── for portal

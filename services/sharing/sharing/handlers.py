@@ -65,12 +65,12 @@ async def note_download(tx: Tx, event: Event[PdfsFetched]) -> None:
 
 
 async def note_sent_invitation(tx: Tx, event: Event[EmailSent]) -> None:
-    await shares.note_mail(tx, event.data.share_id, event.data.version, "sent")
+    await shares.note_mail(tx, event.data.share_id, event.data.version, event.data.at, "sent")
 
 
 async def note_failed_invitation(tx: Tx, event: Event[EmailFailed]) -> None:
     state: MailState = "returned" if event.data.returned else "failed"
-    await shares.note_mail(tx, event.data.share_id, event.data.version, state, event.data.reason)
+    await shares.note_mail(tx, event.data.share_id, event.data.version, event.data.at, state, event.data.reason)
 
 
 INVITING: Mapping[type[EventData], Callable[..., Awaitable[None]]] = {

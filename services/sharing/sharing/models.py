@@ -278,7 +278,10 @@ def blank_snapshot(organisation_id: str, invoice_id: str) -> Snapshot:
 
 
 class Version(Document):
-    """One invoice as it was in Xero once, of a contact somebody had access to. Kept as long as the contact's snapshots."""
+    """One invoice as it was in Xero once, of a contact somebody had access to. Kept as long as the contact's snapshots.
+
+    `from_load`: it came with the first load of its contact's opening, and so tells nothing that happened since.
+    """
 
     organisation_id: str
     invoice_id: str
@@ -286,6 +289,7 @@ class Version(Document):
     load_id: str
     updated_at: datetime
     read_at: datetime
+    from_load: bool = False
     invoice: Invoice
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 from common.addresses import InvalidAddress, canonical
@@ -111,9 +111,11 @@ async def tell_ended(tx: Tx, ended: Share) -> None:
     await leaving_store.keep_for_a_while(tx, ended.organisation_id, ended.contact_id)
 
 
-async def note_mail(tx: Tx, share_id: str, number: int, state: MailState, reason: str | None = None) -> None:
-    """What became of a share's invitation with this number."""
-    await store.save_mail(tx, share_id, Mail(number=number, state=state, reason=reason))
+async def note_mail(tx: Tx, share_id: str, number: int, at: datetime, state: MailState, reason: str | None = None) -> None:
+    """What became of a share's invitation with this number, and when."""
+    mail = Mail(number=number, state=state, reason=reason)
+    await store.save_mail(tx, share_id, mail)
+    await store.add_news(tx, share_id, mail, at)
 
 
 def address_of(text: str) -> str:

@@ -29,12 +29,15 @@ MOMENTS_KEPT = 50
 MOST_VIEWINGS = 200
 MOST_VERSIONS = 200
 
+SINCE_LOADED: Filter = {"from_load": False}
+
 INDEXES: Indexes = {
     SNAPSHOTS: [
         Index(("organisation_id", 1), ("contact_id", 1), ("load_id", 1), ("status", 1)),
     ],
     VERSIONS: [
         Index(("organisation_id", 1), ("contact_id", 1), ("invoice_id", 1), ("load_id", 1), ("updated_at", -1), ("read_at", -1)),
+        Index(("organisation_id", 1), ("contact_id", 1), ("updated_at", -1), ("read_at", -1), ("_id", -1), where=SINCE_LOADED),
     ],
     VIEWINGS: [
         Index(("organisation_id", 1), ("invoice_id", 1)),

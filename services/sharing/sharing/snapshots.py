@@ -25,7 +25,7 @@ async def store_batch(tx: Tx, batch: InvoicesFetched, ring: KeyRing) -> None:
         return
     contact = contact.with_batch(batch.version, stored=batch.stored, total=batch.total, batches=batch.batches, read_at=batch.read_at)
     await store.save_contact(tx, contact)
-    await _keep(tx, batch.organisation_id, batch.invoices, batch.read_at)
+    await _keep(tx, batch.organisation_id, batch.invoices, batch.read_at, from_load=True)
     await invite_waiting(tx, contact, ring)
 
 
@@ -38,7 +38,7 @@ async def store_changes(tx: Tx, change: InvoicesChanged, ring: KeyRing) -> None:
         await invite_waiting(tx, contact, ring)
 
 
-async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_at: datetime) -> None:
+async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_at: datetime, *, from_load: bool = False) -> None:
     """Each invoice is judged by the contact it belongs to now, and its content kept only if somebody has access to that one."""
     sales = [invoice for invoice in invoices if invoice.is_sale]
     openings = await store.find_openings(tx, organisation_id, {invoice.contact_id for invoice in sales})
@@ -50,14 +50,15 @@ async def _keep(tx: Tx, organisation_id: str, invoices: Sequence[Invoice], read_
     changed = [snapshot for invoice_id, snapshot in told.items() if snapshot != known.get(invoice_id)]
     if changed:
         await snapshot_store.save_snapshots(tx, changed)
-    await snapshot_store.add_versions(tx, [_version(organisation_id, it, read_at, openings) for it in sales if _is_kept(it, openings)])
+    kept = [_version(organisation_id, it, read_at, openings, from_load) for it in sales if _is_kept(it, openings)]
+    await snapshot_store.add_versions(tx, kept)
 
 
 def _is_kept(invoice: Invoice, openings: Mapping[str, str]) -> bool:
     return invoice.contact_id in openings and invoice.status in KEPT
 
 
-def _version(organisation_id: str, invoice: Invoice, read_at: datetime, openings: Mapping[str, str]) -> Version:
+def _version(organisation_id: str, invoice: Invoice, read_at: datetime, openings: Mapping[str, str], from_load: bool) -> Version:
     """Named by its content: the same version read again is the same document, two changes within one second are two."""
     load_id = openings[invoice.contact_id]
     content = sha256(invoice.model_dump_json().encode()).hexdigest()[:16]
@@ -69,5 +70,6 @@ def _version(organisation_id: str, invoice: Invoice, read_at: datetime, openings
         load_id=load_id,
         updated_at=invoice.updated_at,
         read_at=read_at,
+        from_load=from_load,
         invoice=invoice,
     )

@@ -221,8 +221,16 @@ _SEEN = {"last_seen_at": "$$NOW", "active_at": {"$ifNull": ["$active_at", "$$NOW
 
 
 async def add_invitation(tx: Tx, token: str, share: Share) -> None:
-    """Only the token's digest is kept."""
-    await tx.collection(INVITATIONS).insert_one({"_id": digest(token), "share_id": share.id, "number": share.invitation_number})
+    """Only the token's digest is kept, and since when its mail is on its way."""
+    queued = {"state": "queued", "at": share.mailed_at, "reason": None}
+    row = {"_id": digest(token), "share_id": share.id, "number": share.invitation_number, "news": [queued]}
+    await tx.collection(INVITATIONS).insert_one(row)
+
+
+async def add_news(tx: Tx, share_id: str, mail: Mail, at: datetime) -> None:
+    """What became of one invitation's mail and when, each state once; a timeline tells it."""
+    where = {"share_id": share_id, "number": mail.number, "news.state": {"$ne": mail.state}}
+    await tx.collection(INVITATIONS).update_one(where, {"$push": {"news": {"state": mail.state, "at": at, "reason": mail.reason}}})
 
 
 async def find_open_share_by_invitation(reader: Reader, token: str) -> Share | None:

@@ -104,6 +104,7 @@ async def test_what_is_open_to_its_owner_is_the_same_404_to_everybody_else(shari
         f"{desk.path}/shares/{mine}/preview/{MINE.invoice_id}": 200,
         f"{desk.path}/shares/{mine}/viewings": 200,
         f"{desk.path}/contacts/{CONTACT}/invoices/{MINE.invoice_id}": 200,
+        f"{desk.path}/contacts/{CONTACT}/timeline": 200,
         f"{desk.path}/shares/{over}": 200,
         f"{desk.path}/shares/{over}/preview": 404,
     }

@@ -35,6 +35,7 @@ ACCESS = {
     ("POST", f"{ORGANISATIONS}/contacts/{{contact_id}}/shares"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/invoices/{{invoice_id}}"): PROVIDER,
+    ("GET", f"{ORGANISATIONS}/contacts/{{contact_id}}/timeline"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/viewings"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/preview"): PROVIDER,
     ("GET", f"{ORGANISATIONS}/shares/{{share_id}}/preview/{{invoice_id}}"): PROVIDER,

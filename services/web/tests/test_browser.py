@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from web import client_testing
 from web.client_testing import listening_socket, served
 from web.testing import SESSION, Upstream, a_site
-from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, LONG_NAME, NO_EMAIL, RATA, a_share, a_viewing, an_invoice
+from web.testing_ledger import DRAFTS_ONLY, FIRST, KOWHAI, LONG_NAME, NO_EMAIL, RATA, a_history, a_share, a_viewing, an_invoice
 
 CLIENTS = f"/o/{KOWHAI}/clients"
 CLIENT = f"{CLIENTS}/{RATA}"
@@ -44,6 +44,9 @@ ALWAYS = {
     "one access": f"{CLIENT}/shares/shr_{1:026d}",
     "as client": f"{CLIENT}/shares/shr_{1:026d}/as-client?view=all",
     "invoice as client": f"{CLIENT}/shares/shr_{1:026d}/as-client/{FIRST}",
+    "timeline": f"{CLIENT}/timeline",
+    "timeline, one kind": f"{CLIENT}/timeline?kind=mails&too_many=csv",
+    "timeline, empty": f"{CLIENTS}/{NO_EMAIL}/timeline",
     "settings": f"/o/{KOWHAI}/settings",
     "leave": f"/o/{KOWHAI}/leave",
     "leave by deleting": f"/o/{KOWHAI}/leave/delete",
@@ -80,6 +83,7 @@ def a_full_upstream() -> Upstream:
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by="Hana Kōwhai"),
     ]
     up.viewings = [a_viewing(1)]
+    up.timeline = [entry | ({"number": "N" * 255, "mail_reason": LONG_NAME} if at % 2 else {}) for at, entry in enumerate(a_history() * 5)]
     up.in_full = {FIRST: client_testing.an_invoice("INV-1042", invoice_id=FIRST, contact_id=RATA, contact_name=LONGEST)}
     up.contacts["6b7c1d2e-0000-4000-8000-000000000009"] = up.contacts[RATA] | {
         "id": "6b7c1d2e-0000-4000-8000-000000000009",

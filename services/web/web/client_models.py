@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from common.contracts.xero_gateway import Invoice, Standing
-from web.models import Answer, InvoiceList, InvoiceRow
+from web.models import Answer, InvoiceList, InvoiceRow, OtherContact, Person
 
 
 class Goal(Answer):
@@ -111,6 +111,38 @@ class Happening(Answer):
     amount: int | None = None
     left: int | None = None
     changes: Sequence[Change] = ()
+
+
+class TimelineEntry(Answer):
+    """One line of a client's timeline. `kind` is shares, mails, openings, payments or changes, and says which of the rest is there.
+
+    `invoice_id` is “list” or “statement” where one of these was opened; `number` is None once it is no longer stored.
+    """
+
+    at: datetime
+    kind: str
+    share_id: str | None = None
+    email: str | None = None
+    access: str | None = None
+    by: Person | None = None
+    ended_reason: str | None = None
+    carried_to: OtherContact | None = None
+    mail: str | None = None
+    mail_reason: str | None = None
+    doing: str | None = None
+    invoice_id: str | None = None
+    number: str | None = None
+    currency: str = ""
+    happening: Happening | None = None
+
+
+class ClientTimeline(Answer):
+    """One page of a client's timeline, newest first; `next` is the place the following page begins at."""
+
+    contact_name: str | None
+    as_of: datetime | None
+    entries: Sequence[TimelineEntry]
+    next: str | None = None
 
 
 class OneInvoice(Answer):

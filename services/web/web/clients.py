@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from common.errors import NotFound
 from common.http import ServiceClient, kept
 from web.client_models import (
+    ClientTimeline,
     Download,
     Home,
     LinkState,
@@ -266,6 +267,11 @@ class SharingClient:
         """What was opened through an access, the last one first."""
         answer = await self.http.get(f"{_org(org)}/shares/{share}/viewings", token=token)
         return [Viewing.model_validate(viewing) for viewing in answer["viewings"]]
+
+    async def timeline(self, token: str, org: str, contact: str, *, kind: str = "", before: str = "", limit: int = 50) -> ClientTimeline:
+        """What happened with a client, the newest first, of this kind alone and from this place on. Raises Unprocessable for no place."""
+        wanted = query(kind=kind, before=before, limit=limit)
+        return ClientTimeline.model_validate(await self.http.get(f"{_org(org)}/contacts/{contact}/timeline", params=wanted, token=token))
 
     async def preview_sender(self, token: str, org: str, share: str, wanted: dict[str, str]) -> SenderInvoices:
         """The client's page of one access, for its provider. Raises NotFound when it ended."""

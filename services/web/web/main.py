@@ -29,6 +29,7 @@ from web.pages import (
     share,
     share_as_client,
     statement,
+    timeline,
 )
 from web.security import SecurityHeaders
 from web.settings import Settings
@@ -41,6 +42,7 @@ ROUTERS = (
     organisations.router,
     clients.router,
     client.router,
+    timeline.router,
     share.router,
     share_as_client.router,
     access.router,

@@ -55,6 +55,7 @@ class Upstream:
         self.shares: list[dict[str, Any]] = []
         self.in_full: dict[str, dict[str, Any]] = {}
         self.viewings: list[dict[str, Any]] = []
+        self.timeline: list[dict[str, Any]] = []
         self.loads: dict[str, dict[str, Any]] = {}
         self.refusing_shares = False
         self.idle = False
@@ -288,6 +289,14 @@ def _add_shares(app: FastAPI, up: Upstream) -> None:
             return _problem(422, "end_date_over")
         terms = {name: value for name, value in asked.items() if name != "emails" and value is not None}
         return JSONResponse({"results": [_invited(up, contact, email, terms) for email in asked["emails"]]})
+
+    @app.get(f"{SHARING}/contacts/{{contact}}/timeline")
+    async def timeline(contact: str, kind: str = "", before: int = 0, limit: int = 50) -> dict[str, Any]:
+        known = [share["contact_name"] for share in up.shares if share["contact_id"] == contact]
+        rows = [entry for entry in up.timeline if known and kind in ("", entry["kind"])]
+        after = str(before + limit) if len(rows) > before + limit else None
+        return {"contact_name": known[0] if known else None, "as_of": in_utc(NOW) if known else None,
+                "entries": rows[before : before + limit], "next": after}  # fmt: skip
 
     @app.get(f"{SHARING}/address-uses")
     async def uses(email: Annotated[list[str], Query()]) -> dict[str, Any]:

@@ -134,6 +134,29 @@ A_TIMELINE = [
 ]
 
 
+def a_history() -> list[dict[str, Any]]:
+    """A client's timeline with an entry of every kind, the newest first, as sharing answers it."""
+    share = {"share_id": f"shr_{1:026d}", "email": "accounts1@rata.example"}
+    hana = {"name": "Hana Kōwhai", "email": "hana@kowhai.example"}
+    invoice = {"invoice_id": FIRST, "number": "INV-1042", "currency": "NZD"}
+    entries: list[dict[str, Any]] = [
+        {"kind": "shares", **share, "access": "ended", "by": hana, "ended_reason": "revoked"},
+        {"kind": "shares", **share, "access": "ended", "ended_reason": "carried", "carried_to": {"contact_id": NO_EMAIL, "name": None}},
+        {"kind": "payments", **invoice, "happening": A_TIMELINE[2]},
+        {"kind": "changes", **invoice, "happening": A_TIMELINE[1]},
+        {"kind": "changes", **invoice, "number": "=1+1", "happening": {"kind": "issued", "on": "2026-05-01"}},
+        {"kind": "openings", **share, **invoice, "doing": "opened"},
+        {"kind": "openings", **share, "invoice_id": "statement", "doing": "downloaded"},
+        {"kind": "openings", **share, "doing": "signed_in"},
+        {"kind": "openings", **share, "doing": "pressed"},
+        {"kind": "mails", **share, "mail": "returned", "mail_reason": "mailbox full"},
+        {"kind": "mails", **share, "mail": "sent"},
+        {"kind": "mails", **share, "mail": "queued"},
+        {"kind": "shares", **share, "access": "shared", "by": hana},
+    ]
+    return [{"at": in_utc(datetime(2026, 5, 20, 10, tzinfo=UTC) - timedelta(hours=hour)), **one} for hour, one in enumerate(entries)]
+
+
 def a_day(offset: int = 0) -> date:
     """A date so many days from the ledger's today."""
     return TODAY + timedelta(days=offset)

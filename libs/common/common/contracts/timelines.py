@@ -48,13 +48,13 @@ def timeline(versions: Sequence[Invoice]) -> list[Happening]:
     """The oldest first. `versions` in the order in which Xero held them."""
     if not versions:
         return []
-    told = _begun(versions[0])
+    told = begun(versions[0])
     for before, after in pairwise(versions):
-        told += _between(before, after)
+        told += between(before, after)
     return told
 
 
-def _begun(invoice: Invoice) -> list[Happening]:
+def begun(invoice: Invoice) -> list[Happening]:
     """What the first version says of the time before it."""
     submitted = invoice.status == "SUBMITTED"
     begun = [Happening(kind="awaiting" if submitted else "issued", on=invoice.date)]
@@ -65,7 +65,7 @@ def _begun(invoice: Invoice) -> list[Happening]:
     return begun + paid + voided
 
 
-def _between(before: Invoice, after: Invoice) -> list[Happening]:
+def between(before: Invoice, after: Invoice) -> list[Happening]:
     """In the order people expect: what the invoice became, what was paid, what ended it."""
     at = after.updated_at
     changes = list(_changes(before, after))
