@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from client_invoices.installation import SERVICES_ON_THE_BUS
 from local import containers, mongod, rabbitmq
@@ -19,6 +20,9 @@ from local.rabbitmq import ADMIN, Broker
 from local.system import ROOT
 
 pytest_plugins = ["common.testing"]
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # what is generated and checked may take its time on a machine that does other things as well
 
 STARTED = pytest.StashKey[list[str]]()
 
