@@ -132,7 +132,7 @@ class TimelineEntry(Answer):
     doing: str | None = None
     invoice_id: str | None = None
     number: str | None = None
-    currency: str = ""
+    currency: str | None = None
     happening: Happening | None = None
 
 

@@ -154,7 +154,12 @@ def a_history() -> list[dict[str, Any]]:
         {"kind": "mails", **share, "mail": "queued"},
         {"kind": "shares", **share, "access": "shared", "by": hana},
     ]
-    return [{"at": in_utc(datetime(2026, 5, 20, 10, tzinfo=UTC) - timedelta(hours=hour)), **one} for hour, one in enumerate(entries)]
+    absent = dict.fromkeys(
+        ("share_id", "email", "access", "by", "ended_reason", "carried_to", "mail", "mail_reason", "doing", "invoice_id", "number",
+         "currency", "happening")
+    )  # fmt: skip
+    last = datetime(2026, 5, 20, 10, tzinfo=UTC)
+    return [{**absent, "at": in_utc(last - timedelta(hours=hour)), **one} for hour, one in enumerate(entries)]
 
 
 def a_day(offset: int = 0) -> date:
