@@ -30,6 +30,7 @@ async def test_the_whole_journey(system: Running, chromium: Browser, pictures: P
         await journey.pay_and_void_in_xero()
         await journey.xero_goes_away_and_comes_back()
         await journey.end_access(client_context)
+        await journey.read_the_timeline()
     finally:
         await journey.picture("last-provider", provider)
         await journey.picture("last-client", client)
@@ -38,7 +39,7 @@ async def test_the_whole_journey(system: Running, chromium: Browser, pictures: P
 
 
 class Journey:
-    """The nine steps, each a method; what one learns the next uses. Presses are counted against the budgets of the product."""
+    """The ten steps, each a method; what one learns the next uses. Presses are counted against the budgets of the product."""
 
     def __init__(self, system: Running, provider: Page, client: Page, pictures: Path) -> None:
         self.system = system
@@ -183,6 +184,24 @@ class Journey:
         await expect(stranger.get_by_role("heading", name="Look in your inbox")).to_be_visible()
         await stranger.close()
         assert len(await self.system.inbox.mails(CLIENT)) == before
+
+    async def read_the_timeline(self) -> None:
+        """10: everything of this journey, the newest first, on one page of the client."""
+        await self.provider.get_by_role("link", name="Timeline", exact=True).click()
+        told = self.provider.get_by_role("main").get_by_role("list")
+        number = self.open_invoice["number"]
+        for text in (
+            f"Access of {CLIENT} ended",
+            "Voided, nothing to pay",
+            f"{number}: Payment of",
+            f"{CLIENT} opened {number}",
+            f"{CLIENT} opened the invitation",
+            f"Shared with {CLIENT}",
+        ):
+            await expect(told).to_contain_text(text)
+        await self.picture("15-timeline", self.provider)
+        file = await self.provider.request.get(f"{self.provider.url}.csv")
+        assert f",Payment,,,{number}," in await file.text()
 
     async def shows(self, page: str, text: str) -> None:
         """Loads the page until the change that Xero reported is on it."""
