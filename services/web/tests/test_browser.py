@@ -83,7 +83,7 @@ def a_full_upstream() -> Upstream:
         a_share(6, state="ended", ended_at="2026-05-03T08:00:00Z", ended_by="Hana Kōwhai"),
     ]
     up.viewings = [a_viewing(1)]
-    up.timeline = [entry | ({"number": "N" * 255, "mail_reason": LONG_NAME} if at % 2 else {}) for at, entry in enumerate(a_history() * 5)]
+    up.timeline = [entry | ({"number": "N" * 255, "mail_reason": LONG_NAME} if at % 2 else {}) for at, entry in enumerate(a_history())]
     up.in_full = {FIRST: client_testing.an_invoice("INV-1042", invoice_id=FIRST, contact_id=RATA, contact_name=LONGEST)}
     up.contacts["6b7c1d2e-0000-4000-8000-000000000009"] = up.contacts[RATA] | {
         "id": "6b7c1d2e-0000-4000-8000-000000000009",
