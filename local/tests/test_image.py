@@ -36,11 +36,11 @@ def assemble() -> ModuleType:
     return module
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter another root")
 def test_python_runs_in_it_with_certificates_names_and_threads(image: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    entering = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot"]  # only root may enter another root
     ran = subprocess.run(
-        ["chroot", image, "/usr/local/bin/python", "-c", USES], env=environment, capture_output=True, text=True, check=False
+        [*entering, image, "/usr/local/bin/python", "-c", USES], env=environment, capture_output=True, text=True, check=False
     )
     assert (ran.stdout, ran.stderr, ran.returncode) == ("all of it\n", "", 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -133,29 +133,17 @@ def _access(share: Share, at: datetime, what: str, **facts: object) -> Entry:
 
 
 def _mail(row: Document, shares: Mapping[str, Share]) -> Entry:
-    share = shares[row["share_id"]]
-    return Entry(
-        place=Place(row["at"], row["key"]),
-        at=row["at"],
-        kind="mails",
-        share_id=share.id,
-        email=share.email,
-        mail=row["state"],
-        mail_reason=row["reason"],
-    )
+    return _through(row, shares, kind="mails", mail=row["state"], mail_reason=row["reason"])
 
 
 def _opening(row: Document, shares: Mapping[str, Share]) -> Entry:
+    return _through(row, shares, kind="openings", doing=row["doing"], invoice_id=row["invoice_id"])
+
+
+def _through(row: Document, shares: Mapping[str, Share], **facts: Any) -> Entry:
+    """Of a stored row that belongs to one of these shares."""
     share = shares[row["share_id"]]
-    return Entry(
-        place=Place(row["at"], row["key"]),
-        at=row["at"],
-        kind="openings",
-        share_id=share.id,
-        email=share.email,
-        doing=row["doing"],
-        invoice_id=row["invoice_id"],
-    )
+    return Entry(place=Place(row["at"], row["key"]), at=row["at"], share_id=share.id, email=share.email, **facts)
 
 
 async def _from_versions(
