@@ -19,11 +19,12 @@ HERE = "/me"
 
 
 @router.get(HERE)
-async def account(request: Request, current: CurrentAccount, services: Behind) -> Response:
+async def account(request: Request, current: CurrentAccount, services: Behind, ended: str = "", chosen: str = "") -> Response:
     """The login and every browser it is signed in on."""
     devices = await services.auth.sessions(session(request, "provider") or "")
-    ended, chosen = ("ended" in request.query_params, "chosen" in request.query_params)
-    return render(request, "provider/account.html", **current.frame(), devices=devices, describe=describe, ended=ended, chosen=chosen)
+    return render(
+        request, "provider/account.html", **current.frame(), devices=devices, describe=describe, ended=bool(ended), chosen=bool(chosen)
+    )
 
 
 @router.post(f"{HERE}/sessions/end")
